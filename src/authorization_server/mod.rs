@@ -1,0 +1,1 @@
+//! Issues codes and tokens to MCP clients.

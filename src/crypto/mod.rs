@@ -1,0 +1,1 @@
+//! Secrets, digests, random values, sealed values and the key ring.

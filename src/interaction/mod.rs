@@ -1,0 +1,1 @@
+//! What the person must still do before an authorization request can finish.

@@ -1,0 +1,2 @@
+//! The `sallyport` program.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What the OAuth standards say, as types and pure functions: parse, match, verify, describe.

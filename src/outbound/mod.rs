@@ -1,0 +1,1 @@
+//! The only HTTP client: SSRF guard, deadlines, size caps, no redirects.

@@ -1,0 +1,1 @@
+//! Renders HTML pages from view structs; no JavaScript needed.

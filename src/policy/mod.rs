@@ -1,0 +1,1 @@
+//! Turns a `Principal` and a call into a `Permit` or a denial.

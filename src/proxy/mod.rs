@@ -1,0 +1,1 @@
+//! The Pingora edge: router, phases, relay, and the one place where errors become HTTP.

@@ -1,0 +1,1 @@
+//! Upstream MCP servers: turns a `Permit` into a `Credential`.
