@@ -1,1 +1,11 @@
 //! Requests, responses, forms, cookies and security headers of the gateway's own endpoints, free of any server.
+
+mod cookie;
+mod origin;
+mod request;
+mod response;
+
+pub use cookie::{Cookie, cookie};
+pub use origin::{Origin, OriginError, OriginRules, RequestOrigin, Scheme};
+pub use request::{Request, RequestId};
+pub use response::Response;
