@@ -12,8 +12,8 @@ use crate::{
     crypto::random_token,
     identity::{SETUP, Trouble, setup_location, trouble_page},
     oauth::{
-        error::AuthorizationError, params::Params, pkce::CodeChallenge, redirect_target::RedirectTarget,
-        resource::ResourceUri, scope,
+        AuthorizationError, Params, CodeChallenge, RedirectTarget,
+        ResourceUri, scope,
     },
     routes::Route,
     store::{Client, ClientId, Interaction, InteractionId},

@@ -9,9 +9,9 @@ use super::{
 use crate::{
     crypto::Digest,
     oauth::{
-        client_auth::{self, Presented},
-        error::TokenError,
-        params::Params,
+        client_auth, Presented,
+        TokenError,
+        Params,
     },
     store::{AuthMethod, Client},
     web::{Request, Response},

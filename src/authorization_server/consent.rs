@@ -10,7 +10,7 @@ use super::{AuthorizationServer, CODE_TTL, authorize::failure};
 use crate::{
     crypto::{Digest, random_token},
     identity::{SETUP, SignedIn, Trouble, page_response, setup_location, trouble_page},
-    oauth::{error::AuthorizationError, params::Params, redirect_target::RedirectTarget},
+    oauth::{AuthorizationError, Params, RedirectTarget},
     pages::{self, ClientIdentity, Consent, LocalHref, Redirect, Upstream, UpstreamState, safe_text},
     store::{Client, Grant, GrantId, Interaction, InteractionId, NewCode},
     web::{Request, Response, is_form},

@@ -5,7 +5,7 @@ use http::{StatusCode, header};
 use super::{AuthorizationServer, token::token_unavailable};
 use crate::{
     crypto::{Digest, Secret, random_token},
-    oauth::{error::RegistrationError, registration::Registration},
+    oauth::{RegistrationError, Registration},
     store::{AuthMethod, Client, ClientId},
     web::{Request, Response},
 };

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     crypto::Digest,
-    oauth::{error::TokenError, params::Params},
+    oauth::{TokenError, Params},
     store::{Change, Revoked},
     web::{Request, Response, is_form},
 };

@@ -4,7 +4,7 @@ use http::{HeaderName, StatusCode};
 
 use super::{DEV_LOGIN, Identity, Provider, Trouble, is_loopback, page_response, trouble_page};
 use crate::{
-    oauth::params::Params,
+    oauth::Params,
     pages::{DevChooser, DevUser, LocalHref, safe_text},
     store::{SubjectId, User},
     web::{Request, Response},

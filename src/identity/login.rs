@@ -9,7 +9,7 @@ use http::{StatusCode, header};
 use super::{CALLBACK, DEV_LOGIN, Identity, Provider, SETUP, Trouble, oidc, trouble_page};
 use crate::{
     crypto::{Digest, Secret, random_token, s256},
-    oauth::params::Params,
+    oauth::Params,
     store::{InteractionId, Login, SubjectId, User},
     web::{Cookie, Request, Response, cookie},
 };

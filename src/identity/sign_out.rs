@@ -4,7 +4,7 @@ use http::{StatusCode, header};
 
 use super::{Identity, Trouble, page_response, session::session_cookie, trouble_page};
 use crate::{
-    oauth::params::Params,
+    oauth::Params,
     pages::{LocalHref, SignOut, SignedOut, safe_text},
     web::{Request, Response, is_form},
 };

@@ -5,8 +5,8 @@ use crate::{
     authorization_server::AuthorizationServer,
     crypto::Digest,
     oauth::{
-        error::TokenError,
-        params::Params,
+        TokenError,
+        Params,
         pkce::{self, CodeChallenge},
     },
     store::{Change, Client, Code, RedeemedCode},

@@ -12,7 +12,7 @@ use super::AuthorizationServer;
 use crate::{
     clock::Timestamp,
     crypto::{Digest, random_token},
-    oauth::{error::TokenError, params::Params, resource::ResourceUri},
+    oauth::{TokenError, Params, ResourceUri},
     store::{Client, Grant, IssuedTokens},
     web::{Request, Response, is_form},
 };

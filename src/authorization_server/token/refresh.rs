@@ -11,7 +11,7 @@ use crate::{
     authorization_server::AuthorizationServer,
     clock::Timestamp,
     crypto::{Digest, KeyRing},
-    oauth::{error::TokenError, params::Params},
+    oauth::{TokenError, Params},
     store::{Change, Client, Grant, Rotation},
     web::{Request, Response},
 };
