@@ -82,7 +82,7 @@ fn protected_resource(request: &Request, route: &Route, slash: &str) -> Response
         resource: format!("{issuer}{slash}"),
         resource_name: route.title.clone(),
         authorization_servers: vec![issuer],
-        scopes_supported: vec![scope::MCP_TOOLS],
+        scopes_supported: vec![scope::TOOLS],
         mcp_protocol_version: NEWEST_MCP_VERSION,
     };
     document_response(&document.document())
