@@ -1,0 +1,1 @@
+//! What `sallyport demo` prints once it is ready.
