@@ -2,3 +2,14 @@
 
 pub mod bearer;
 pub mod scope;
+mod client;
+mod error;
+mod params;
+mod redirect_target;
+mod redirect_uri;
+
+pub use client::{AuthMethod, ClientId};
+pub use error::{AuthorizationError, ErrorBody, RegistrationError, TokenError};
+pub use params::{Duplicate, MAX_PARAMS, MAX_VALUE_BYTES, Params, ParamsError};
+pub use redirect_target::{NoMatch, RedirectTarget};
+pub use redirect_uri::{InvalidRedirectUri, MAX_REDIRECT_URI_BYTES, RedirectKind, RegisteredRedirect};
