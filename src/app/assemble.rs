@@ -6,14 +6,14 @@ use std::{
 
 };
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 
 use super::{endpoints::OwnEndpoints, key_file};
 use crate::{
     authorization_server::{self, AuthorizationServer},
     clock::Clock,
     config::{self, Config},
-    crypto::{Key, KeyRing},
+    crypto::{Key, KeyRing, Secret},
     identity::{self, Identity, oidc},
     outbound,
     proxy,
@@ -79,14 +79,29 @@ pub(super) fn gateway(
         routes,
         servers: Arc::new(servers(config)?),
         origin_rules: OriginRules {
-            public_origins: config.server.public_origins.iter().filter_map(|o| Origin::parse(&o.to_string())).collect(),
+            public_origins: config.server.public_origins.iter().filter_map(origin).collect(),
             trusted_proxies: config.server.trusted_proxies.clone(),
         },
+        allowed_origins: allowed_origins(config),
         resolver,
         key_ring,
-        clock,
         draining,
     })
+}
+
+fn allowed_origins(config: &Config) -> proxy::AllowedOrigins {
+    let mut allowed = proxy::AllowedOrigins::default();
+    for entry in &config.server.allowed_origins {
+        match entry {
+            config::AllowedOrigin::Any => allowed.any = true,
+            config::AllowedOrigin::Exactly(only) => allowed.listed.extend(origin(only)),
+        }
+    }
+    allowed
+}
+
+fn origin(origin: &config::Origin) -> Option<Origin> {
+    Origin::parse(&origin.to_string())
 }
 
 fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
@@ -111,9 +126,9 @@ fn embedded_key_path(store: &config::Store) -> PathBuf {
 
 fn route(route: &config::Route) -> Route {
     Route {
-        path: route.path.clone(),
+        path: route.path.as_str().to_owned(),
         operation_id: route.operation_id.clone(),
-        title: route.title().to_owned(),
+        title: route.summary.clone(),
         upstream_id: route.upstream.id.clone(),
         upstream_title: route.upstream.display_name.clone(),
     }
@@ -165,30 +180,31 @@ fn servers(config: &Config) -> anyhow::Result<upstream::Servers> {
 
 fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstream::Server> {
     let ca_file = upstream.tls.ca_file.as_deref().or(config.outbound.ca_file.as_deref());
-    let client_identity = match (&upstream.tls.client_cert, &upstream.tls.client_key) {
-        (Some(cert), Some(key)) => {
-            let key = String::from_utf8(read(key)?).with_context(|| format!("{} is not PEM", key.display()))?;
-            Some((read(cert)?, crate::crypto::Secret::new(key)))
-        }
-        _ => None,
-    };
+    let client_identity = upstream.tls.client.as_ref().map(|client| {
+        let key = String::from_utf8(read(&client.key)?)
+            .with_context(|| format!("{} is not a PEM file", client.key.display()))?;
+        anyhow::Ok((read(&client.cert)?, Secret::new(key)))
+    });
     let credential = match &upstream.auth {
-        config::UpstreamAuth::Header { headers } => upstream::CredentialSource::Headers(headers.clone().into()),
-        _ => upstream::CredentialSource::None,
+        config::UpstreamAuth::Header(headers) => upstream::CredentialSource::Headers(headers.as_slice().into()),
+        config::UpstreamAuth::None => upstream::CredentialSource::None,
+        config::UpstreamAuth::UserOauth(_) | config::UpstreamAuth::SharedOauth(_) | config::UpstreamAuth::IdJag(_) => {
+            bail!("authMode `{}` of the upstream `{}` is not available", upstream.auth.mode().name(), upstream.id)
+        }
     };
     Ok(upstream::Server {
         id: upstream.id.clone(),
         url: upstream.url.clone(),
         http: match upstream.http {
-            config::HttpMode::Http1 => upstream::HttpVersion::Http1,
-            config::HttpMode::Http2 => upstream::HttpVersion::Http2,
-            config::HttpMode::Auto => upstream::HttpVersion::Negotiated,
+            config::HttpVersion::Http1 => upstream::HttpVersion::Http1,
+            config::HttpVersion::Http2 => upstream::HttpVersion::Http2,
+            config::HttpVersion::Auto => upstream::HttpVersion::Negotiated,
         },
         connect_timeout: upstream.connect_timeout,
         response_timeout: upstream.response_timeout,
         forward_search: upstream.forward_search,
         follow_redirects: upstream.follow_redirects,
-        tls: upstream::Tls { ca_pem: read_optional(ca_file)?, client_identity },
+        tls: upstream::Tls { ca_pem: read_optional(ca_file)?, client_identity: client_identity.transpose()? },
         credential,
     })
 }

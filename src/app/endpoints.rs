@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use http::{Method, StatusCode};
 
 use crate::{
-    authorization_server::AuthorizationServer,
-    identity::{Identity, page_response},
+    authorization_server::{self, AuthorizationServer},
+    identity::{self, Identity, page_response},
     pages::{Landing, LandingRoute, safe_text},
     proxy::Endpoints,
     routes::Routes,
@@ -24,18 +24,22 @@ pub(super) struct OwnEndpoints {
 
 #[async_trait]
 impl Endpoints for OwnEndpoints {
-    async fn answer(&self, request: Request) -> Option<Response> {
+    fn claims(&self, path: &str) -> bool {
+        authorization_server::is_discovery(path)
+            || self.base_path.endpoint(path).is_some_and(|endpoint| {
+                endpoint == "/" || authorization_server::is_endpoint(endpoint) || identity::is_endpoint(endpoint)
+            })
+    }
+
+    async fn answer(&self, request: Request) -> Response {
         if let Some(document) = self.authorization_server.discover(&request) {
-            return Some(document);
+            return document;
         }
-        let endpoint = self.base_path.endpoint(&request.path)?.to_owned();
-        if endpoint == "/" {
-            return Some(self.landing(&request));
+        match self.base_path.endpoint(&request.path).unwrap_or_default() {
+            "/" => self.landing(&request),
+            endpoint if identity::is_endpoint(endpoint) => self.identity.answer(endpoint, &request).await,
+            endpoint => self.authorization_server.answer(endpoint, &request).await,
         }
-        if let Some(answer) = self.authorization_server.answer(&endpoint, &request).await {
-            return Some(answer);
-        }
-        self.identity.answer(&endpoint, &request).await
     }
 }
 

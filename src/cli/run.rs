@@ -22,7 +22,7 @@ pub(super) fn run(path: &Path, upgrade: bool, migrate: bool) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!(event = "mcp_config_warning", "{warning}");
     }
-    ended(app::run(config, Start { upgrade, migrate, ..Start::default() }))
+    ended(app::run(&config, Start { upgrade, migrate, ..Start::default() }))
 }
 
 /// Brings the store's schema up to date.
