@@ -1,0 +1,59 @@
+//! The gateway's own endpoints, in one visible table.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{Method, StatusCode};
+
+use crate::{
+    authorization_server::AuthorizationServer,
+    identity::{Identity, page_response},
+    pages::{Landing, LandingRoute, safe_text},
+    proxy::Endpoints,
+    routes::Routes,
+    web::{BasePath, Request, Response},
+};
+
+/// Everything that answers requests that are not for a route.
+pub(super) struct OwnEndpoints {
+    pub(super) base_path: BasePath,
+    pub(super) authorization_server: AuthorizationServer,
+    pub(super) identity: Arc<Identity>,
+    pub(super) routes: Arc<Routes>,
+}
+
+#[async_trait]
+impl Endpoints for OwnEndpoints {
+    async fn answer(&self, request: Request) -> Option<Response> {
+        if let Some(document) = self.authorization_server.discover(&request) {
+            return Some(document);
+        }
+        let endpoint = self.base_path.endpoint(&request.path)?.to_owned();
+        if endpoint == "/" {
+            return Some(self.landing(&request));
+        }
+        if let Some(answer) = self.authorization_server.answer(&endpoint, &request).await {
+            return Some(answer);
+        }
+        self.identity.answer(&endpoint, &request).await
+    }
+}
+
+impl OwnEndpoints {
+    /// What a person sees who opens the gateway itself.
+    fn landing(&self, request: &Request) -> Response {
+        if request.method != Method::GET {
+            return Response::method_not_allowed("GET");
+        }
+        let routes = self
+            .routes
+            .iter()
+            .map(|route| LandingRoute {
+                title: safe_text(&route.title),
+                name: route.operation_id.clone(),
+                url: format!("{}{}", request.origin, route.path),
+            })
+            .collect();
+        page_response(&Landing { routes }, StatusCode::OK)
+    }
+}
