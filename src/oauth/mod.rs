@@ -2,10 +2,12 @@
 
 mod client;
 mod error;
+pub mod metadata;
 mod params;
 mod pkce;
 mod redirect_target;
 mod redirect_uri;
+pub mod registration;
 mod resource;
 pub mod scope;
 
