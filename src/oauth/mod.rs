@@ -3,10 +3,12 @@
 pub mod bearer;
 mod client;
 mod error;
+pub mod metadata;
 mod params;
 mod pkce;
 mod redirect_target;
 mod redirect_uri;
+pub mod registration;
 mod resource;
 pub mod scope;
 
