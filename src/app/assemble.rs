@@ -1,12 +1,14 @@
 //! From a checked configuration to the parts of a gateway.
 
 use std::{
+    io,
+    net::IpAddr,
     path::{Path, PathBuf},
     sync::{Arc, atomic::AtomicBool},
-
 };
 
 use anyhow::{Context, bail};
+use async_trait::async_trait;
 
 use super::{endpoints::OwnEndpoints, key_file};
 use crate::{
@@ -83,7 +85,7 @@ pub(super) fn gateway(
             trusted_proxies: config.server.trusted_proxies.clone(),
         },
         allowed_origins: allowed_origins(config),
-        resolver,
+        resolver: Arc::new(Upstreams(resolver)),
         key_ring,
         draining,
     })
@@ -219,3 +221,13 @@ fn read_optional(path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
 
 /// Some hosts refuse calls without one.
 const USER_AGENT: &str = concat!("sallyport/", env!("CARGO_PKG_VERSION"));
+
+/// The resolver as the edge asks it.
+struct Upstreams(Arc<outbound::Resolver>);
+
+#[async_trait]
+impl proxy::Resolve for Upstreams {
+    async fn lookup(&self, host: &str) -> io::Result<Arc<[IpAddr]>> {
+        self.0.lookup(host).await.map_err(io::Error::other)
+    }
+}

@@ -2,6 +2,7 @@
 
 mod admin;
 mod assemble;
+pub mod beside;
 mod endpoints;
 mod housekeeping;
 mod key_file;
@@ -50,10 +51,11 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     let store = assemble::store(config)?;
     let parts = assemble::gateway(config, Arc::clone(&store), start.clock.clone(), Arc::clone(&draining))?;
 
-    let conf = Arc::new(server_conf(config));
-    let mut server = Server::new_with_opt_and_conf(Opt { upgrade: start.upgrade, ..Opt::default() }, (*conf).clone());
+    let options = Opt { upgrade: start.upgrade, ..Opt::default() };
+    let mut server = Server::new_with_opt_and_conf(options, server_conf(config));
     server.bootstrap();
-    server.add_service(proxy::service(proxy::Gateway::new(parts)?, &conf, &listeners(config))?);
+    let edge = proxy::service(proxy::Gateway::new(parts)?, &server.configuration, &listeners(config))?;
+    server.add_service(edge);
     let admin = admin::Admin { store: Arc::clone(&store), draining: Arc::clone(&draining) };
     let mut admin = listening::Service::new("admin".to_owned(), admin);
     admin.add_tcp(&config.server.admin_listen.to_string());

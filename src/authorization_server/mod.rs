@@ -89,7 +89,7 @@ impl AuthorizationServer {
     }
 
     fn store_trouble(request: &Request, error: &store::Error) -> Response {
-        tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, error = &error as &dyn std::error::Error,
+        tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, error = error as &dyn std::error::Error,
             "an authorization could not go on");
         trouble_page(request, &Trouble::STORE)
     }

@@ -79,6 +79,7 @@ fn start_log(config: &Config) {
         config::LogLevel::Warn => telemetry::Level::Warn,
         config::LogLevel::Info => telemetry::Level::Info,
         config::LogLevel::Debug => telemetry::Level::Debug,
+        config::LogLevel::Trace => telemetry::Level::Trace,
     };
     telemetry::init(format, level);
 }
