@@ -4,6 +4,7 @@ mod bearer;
 pub mod challenge;
 mod client;
 mod client_auth;
+pub mod display;
 mod error;
 pub mod metadata;
 mod params;
