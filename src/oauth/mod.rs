@@ -1,9 +1,9 @@
 //! What the OAuth standards say, as types and pure functions: parse, match, verify, describe.
 
-mod bearer;
+pub mod bearer;
 pub mod challenge;
 mod client;
-mod client_auth;
+pub mod client_auth;
 pub mod display;
 mod error;
 pub mod metadata;
@@ -15,10 +15,8 @@ pub mod registration;
 mod resource;
 pub mod scope;
 
-pub use bearer::{BearerToken, MAX_TOKEN_BYTES, NoBearerToken};
 pub use challenge::{BearerError, Challenge};
 pub use client::{AuthMethod, ClientId};
-pub use client_auth::{ClientAuthError, Presented};
 pub use error::{AuthorizationError, ErrorBody, RegistrationError, TokenError};
 pub use params::{Duplicate, MAX_PARAMS, MAX_VALUE_BYTES, Params, ParamsError};
 pub use pkce::{CodeChallenge, PkceError};
