@@ -94,8 +94,7 @@ impl KeyRing {
         let [VERSION, id_length, rest @ ..] = sealed else { return Err(SealError::Malformed) };
         let (id, rest) = rest.split_at_checked(usize::from(*id_length)).ok_or(SealError::Malformed)?;
         let (nonce, ciphertext) = rest.split_first_chunk::<12>().ok_or(SealError::Malformed)?;
-        let (_, cipher) =
-            self.keys.iter().find(|(known, _)| known.as_bytes() == id).ok_or(SealError::UnknownKey)?;
+        let (_, cipher) = self.keys.iter().find(|(known, _)| known.as_bytes() == id).ok_or(SealError::UnknownKey)?;
         let payload = Payload { msg: ciphertext, aad: context.as_bytes() };
         match cipher.decrypt(&Nonce::from(*nonce), payload) {
             Ok(plain) => Ok(Zeroizing::new(plain)),

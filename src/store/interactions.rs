@@ -103,4 +103,3 @@ impl Interaction {
         self.session.as_ref().is_some_and(|bound| bound.matches(session))
     }
 }
-
