@@ -51,11 +51,6 @@ impl AuthMethod {
             Self::ClientSecretPost => "client_secret_post",
         }
     }
-
-    /// The method of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::None, Self::ClientSecretBasic, Self::ClientSecretPost].into_iter().find(|method| method.as_str() == name)
-    }
 }
 
 /// An OAuth client that registered itself (RFC 7591).

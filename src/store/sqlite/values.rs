@@ -4,7 +4,13 @@ use rusqlite::{
     ToSql,
     types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef},
 };
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Serialize,
+    de::{
+        DeserializeOwned, IntoDeserializer,
+        value::{self, StrDeserializer},
+    },
+};
 
 use crate::{
     clock::Timestamp,
@@ -61,7 +67,8 @@ impl ToSql for AuthMethod {
 
 impl FromSql for AuthMethod {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        Self::from_name(value.as_str()?).ok_or(FromSqlError::InvalidType)
+        let name: StrDeserializer<'_, value::Error> = value.as_str()?.into_deserializer();
+        Self::deserialize(name).map_err(FromSqlError::other)
     }
 }
 
