@@ -4,6 +4,7 @@
 //! so that two requests, two threads or two replicas can never both win. Times are parameters. Tokens, codes, client
 //! secrets and cookies come in as digests; nothing here can be presented by who reads the database.
 
+mod changes;
 mod clients;
 mod error;
 mod grants;
@@ -12,6 +13,7 @@ mod sessions;
 
 use async_trait::async_trait;
 
+pub use changes::{Change, Changes};
 pub use clients::{AuthMethod, Client, ClientId, Clients};
 pub use error::Error;
 pub use grants::{
