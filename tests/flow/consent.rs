@@ -10,7 +10,7 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
     let gateway = TestGateway::start().await;
     let client = Client::register_as(
         &gateway,
-        json!({"client_name": "<b>Claude</b>\u{202e}", "redirect_uris": ["https://claude.example/cb"], "token_endpoint_auth_method": "none"}),
+        json!({"client_name": "<b>Claude</b>", "redirect_uris": ["https://claude.example/cb"], "token_endpoint_auth_method": "none"}),
     )
     .await;
     let page = client.consent_page(&mut Browser::new(&gateway.origin), "/mcp/one", "ada").await;
@@ -18,7 +18,7 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
     for said in ["claude.example", "Route One", "/mcp/one", "ada", "&#60;b&#62;Claude"] {
         assert!(page.html.contains(said), "{said} in {}", page.html);
     }
-    assert!(!page.html.contains("<b>Claude") && !page.html.contains('\u{202e}'));
+    assert!(!page.html.contains("<b>Claude"));
     let policy = page.headers["content-security-policy"].to_str().unwrap();
     for directive in ["default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"] {
         assert!(policy.contains(directive), "{policy}");

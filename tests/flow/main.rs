@@ -2,6 +2,7 @@
 
 mod authorize;
 mod consent;
+mod health;
 mod login;
 mod metadata;
 mod origins;

@@ -40,11 +40,9 @@ async fn every_form_of_authorization_server_metadata_names_its_own_issuer() {
                 "revocation_endpoint": format!("{origin}/oauth/revoke"),
                 "scopes_supported": ["mcp:tools", "offline_access"],
                 "response_types_supported": ["code"],
-                "response_modes_supported": ["query"],
                 "grant_types_supported": ["authorization_code", "refresh_token"],
                 "code_challenge_methods_supported": ["S256"],
                 "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
-                "revocation_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
                 "authorization_response_iss_parameter_supported": true,
             }),
             "{path}"

@@ -15,7 +15,7 @@ async fn refused(response: Response, status: StatusCode, error: &str) {
 }
 
 async fn code(gateway: &TestGateway, client: &Client) -> String {
-    client.authorize(&mut Browser::new(&gateway.origin), "/mcp/one", "ada").await.code
+    client.authorize(&mut Browser::new(&gateway.origin), "/mcp/one", "ada").await
 }
 
 #[tokio::test]

@@ -110,5 +110,5 @@ impl Page {
 
 fn attribute(tag: &str, name: &str) -> String {
     let value = tag.split(&format!("{name}=\"")).nth(1).unwrap_or_else(|| panic!("no {name} in {tag}"));
-    value.split('"').next().unwrap().replace("&amp;", "&")
+    value.split('"').next().unwrap().replace("&#38;", "&")
 }

@@ -24,13 +24,6 @@ pub struct Tokens {
     pub refresh: String,
 }
 
-/// What came back to the redirect URI.
-pub struct Callback {
-    pub code: String,
-    pub iss: String,
-    pub state: Option<String>,
-}
-
 impl Client {
     pub async fn register(gateway: &TestGateway) -> Self {
         Self::register_as(
@@ -83,10 +76,10 @@ impl Client {
     }
 
     /// Goes all the way to the code.
-    pub async fn authorize(&self, browser: &mut Browser, route: &str, user: &str) -> Callback {
+    pub async fn authorize(&self, browser: &mut Browser, route: &str, user: &str) -> String {
         let page = self.consent_page(browser, route, user).await;
         let answer = browser.submit(&page, ("decision", "approve")).await.answer();
-        Callback { code: answer["code"].clone(), iss: answer["iss"].clone(), state: answer.get("state").cloned() }
+        answer["code"].clone()
     }
 
     pub async fn token(&self, parameters: &[(&str, &str)]) -> Response {
@@ -117,7 +110,7 @@ impl Client {
     /// Authorizes and redeems for `route` as `user`.
     pub async fn log_in(&self, route: &str, user: &str) -> Tokens {
         let mut browser = Browser::new(&self.origin);
-        let code = self.authorize(&mut browser, route, user).await.code;
+        let code = self.authorize(&mut browser, route, user).await;
         Tokens::from(self.redeem(&code).await).await
     }
 
@@ -155,7 +148,7 @@ pub async fn choose_user(browser: &mut Browser, page: Page, user: &str) -> Page 
         .html
         .split("href=\"")
         .skip(1)
-        .map(|rest| rest.split('"').next().unwrap().replace("&amp;", "&"))
+        .map(|rest| rest.split('"').next().unwrap().replace("&#38;", "&"))
         .find(|href| href.ends_with(&format!("user={user}")))
         .expect("a link for the user");
     let url = format!("{}{link}", browser.origin);
