@@ -105,14 +105,14 @@ impl Gateway {
         exchange.id =
             session.req_header().headers.get("x-request-id").and_then(|id| RequestId::accepted(id.to_str().ok()?));
         let id = exchange.id();
-        router::check_request_line(session.req_header())?;
+        router::check_request_line(session)?;
         limits::check_head(session)?;
         let origin = self.origins.resolve(session)?;
         exchange.origin = Some(Arc::clone(&origin));
-        match router::route(&self.routes, &*self.endpoints, session.req_header().uri.path())? {
+        match router::destination(&self.routes, session.req_header().uri.path()) {
             Destination::Endpoint => {
                 let request = endpoint::read_request(session, &origin, &id).await?;
-                Ok(Step::Answer(self.endpoints.answer(request).await))
+                Ok(Step::Answer(self.endpoints.answer(request).await.ok_or(Failure::NotFound)?))
             }
             Destination::Route(route) => {
                 exchange.route = Some(route);

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use http::Method;
-use pingora::http::RequestHeader;
+use pingora::proxy::Session;
 
-use super::{Endpoints, failure::Failure};
+use super::failure::Failure;
 use crate::routes::{Route, Routes};
 
 /// What a request is for.
@@ -13,7 +13,7 @@ use crate::routes::{Route, Routes};
 pub enum Destination {
     /// An MCP route.
     Route(Arc<Route>),
-    /// An endpoint of the gateway itself.
+    /// An endpoint of the gateway itself, or nothing.
     Endpoint,
 }
 
@@ -24,50 +24,64 @@ pub const METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 ///
 /// TRACE and CONNECT are nobody's, and a target with a fragment, a backslash or other bytes that no URI has is refused:
 /// programs disagree on what such a target means (RFC 9112 section 3).
-pub fn check_request_line(head: &RequestHeader) -> Result<(), Failure> {
-    if ![Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD].contains(&head.method) {
-        return Err(Failure::MethodNotAllowed(METHODS));
-    }
-    let strange = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\');
-    if head.raw_path().iter().copied().any(strange) || !head.uri.path().starts_with('/') {
+pub fn check_request_line(session: &Session) -> Result<(), Failure> {
+    let head = session.req_header();
+    check_method(&head.method)?;
+    if !head.uri.path().starts_with('/') {
         return Err(Failure::BadTarget);
     }
-    Ok(())
+    match session.as_http1() {
+        Some(http1) => check_target(target_as_sent(&http1.get_headers_raw_bytes())),
+        None => check_target(head.raw_path()),
+    }
 }
 
-/// Where a path leads.
+fn check_method(method: &Method) -> Result<(), Failure> {
+    let known = [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD].contains(method);
+    if known { Ok(()) } else { Err(Failure::MethodNotAllowed(METHODS)) }
+}
+
+fn check_target(target: &[u8]) -> Result<(), Failure> {
+    let strange = |byte: &u8| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\');
+    if target.iter().any(strange) { Err(Failure::BadTarget) } else { Ok(()) }
+}
+
+/// The second word of the request line; parsed targets have lost their fragment.
+fn target_as_sent(head: &[u8]) -> &[u8] {
+    let line = head.split(|byte| *byte == b'\r' || *byte == b'\n').find(|line| !line.is_empty()).unwrap_or_default();
+    line.split(|byte| *byte == b' ').nth(1).unwrap_or_default()
+}
+
+/// Where a path leads: to the route of exactly this path, or to the endpoints.
 ///
-/// Paths are compared byte by byte: nothing is decoded, no dot segment removed, no slash merged. What only means a route
-/// after such a repair leads nowhere.
-pub fn route(routes: &Routes, endpoints: &dyn Endpoints, path: &str) -> Result<Destination, Failure> {
-    if let Some(route) = routes.at(path) {
-        return Ok(Destination::Route(Arc::clone(route)));
-    }
-    if endpoints.claims(path) { Ok(Destination::Endpoint) } else { Err(Failure::NotFound) }
+/// Paths are compared byte by byte: nothing is decoded, no dot segment removed, no slash merged. What would only mean a
+/// route after such a repair leads nowhere.
+pub fn destination(routes: &Routes, path: &str) -> Destination {
+    routes.at(path).map_or(Destination::Endpoint, |route| Destination::Route(Arc::clone(route)))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(method: &str, target: &[u8]) -> Result<(), Failure> {
-        check_request_line(&RequestHeader::build(method, target, None).unwrap())
-    }
-
     #[test]
     fn only_the_methods_that_some_path_answers_go_on() {
+        let check = |method: &str| check_method(&Method::from_bytes(method.as_bytes()).unwrap());
         for method in ["GET", "HEAD", "POST", "DELETE", "OPTIONS"] {
-            assert_eq!(check(method, b"/mcp/a"), Ok(()), "{method}");
+            assert_eq!(check(method), Ok(()), "{method}");
         }
-        for method in ["TRACE", "PUT", "PATCH", "TRACK", "PRI", "get"] {
-            assert_eq!(check(method, b"/mcp/a"), Err(Failure::MethodNotAllowed(METHODS)), "{method}");
+        for method in ["TRACE", "CONNECT", "PUT", "PATCH", "TRACK", "PRI", "get"] {
+            assert_eq!(check(method), Err(Failure::MethodNotAllowed(METHODS)), "{method}");
         }
     }
 
     #[test]
     fn a_target_with_bytes_that_no_path_has_is_refused() {
-        for target in [&b"/mcp/a#b"[..], b"/mcp\\a", b"/mcp/a?x#y", b"*", b"/mcp/\xc3\xa4"] {
-            assert_eq!(check("GET", target), Err(Failure::BadTarget), "{}", String::from_utf8_lossy(target));
+        let check =
+            |target: &str| check_target(target_as_sent(format!("GET {target} HTTP/1.1\r\nA: b\r\n").as_bytes()));
+        assert_eq!(check("/mcp/a?x=1"), Ok(()));
+        for target in ["/mcp/a#b", "/mcp\\a", "/mcp/a?x#y", "/mcp/\u{e4}", "/mcp/\u{7f}", "/mcp/\u{1}"] {
+            assert_eq!(check(target), Err(Failure::BadTarget), "{target}");
         }
     }
 }
