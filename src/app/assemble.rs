@@ -21,7 +21,7 @@ use crate::{
     proxy,
     resource_server::ResourceServer,
     routes::{Route, Routes},
-    store::{Changes, PostgresStore, SqliteStore, Store},
+    store::{Changes, Store, sqlite::SqliteStore},
     upstream,
     web::{BasePath, Origin, OriginRules},
 };
@@ -32,9 +32,7 @@ pub(super) fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         config::Store::Sqlite { path } => {
             Arc::new(SqliteStore::open(path).with_context(|| format!("cannot open the store {}", path.display()))?)
         }
-        config::Store::Postgres { url } => {
-            Arc::new(PostgresStore::connect(url).context("cannot use the store of `store.url`")?)
-        }
+        config::Store::Postgres { .. } => bail!("PostgreSQL is not available yet"),
     })
 }
 
@@ -148,9 +146,9 @@ fn provider(config: &Config, resolver: Arc<outbound::Resolver>, clock: Clock) ->
             };
             let client = outbound::Client::new(&settings, resolver).context("the outbound HTTP client cannot start")?;
             let settings = oidc::ProviderSettings {
-                name: oidc.provider.name(),
+                name: oidc.provider.name().to_owned(),
                 issuer: oidc.issuer.clone(),
-                endpoints: oidc::GivenEndpoints {
+                endpoints: oidc::Endpoints {
                     authorize: oidc.endpoints.authorize.clone(),
                     token: oidc.endpoints.token.clone(),
                     jwks: oidc.endpoints.jwks.clone(),
@@ -162,15 +160,16 @@ fn provider(config: &Config, resolver: Arc<outbound::Resolver>, clock: Clock) ->
                 pkce: pkce(oidc),
                 timeout: oidc.remote_timeout,
             };
-            identity::Provider::Oidc(Box::new(oidc::Provider::new(settings, client, clock)))
+            let provider = oidc::Provider::new(settings, client, clock).context("`identity` cannot be used")?;
+            identity::Provider::Oidc(Box::new(provider))
         }
     })
 }
 
 fn pkce(oidc: &config::Oidc) -> oidc::Pkce {
     match oidc.pkce {
-        config::PkceMode::Auto => oidc::Pkce::Auto { accepted_when_unsaid: oidc.provider.accepts_pkce() },
-        config::PkceMode::S256 => oidc::Pkce::S256,
+        config::PkceMode::Auto if !oidc.provider.accepts_pkce() => oidc::Pkce::Auto,
+        config::PkceMode::Auto | config::PkceMode::S256 => oidc::Pkce::S256,
         config::PkceMode::None => oidc::Pkce::None,
     }
 }

@@ -2,14 +2,12 @@
 
 mod check;
 pub mod demo;
-pub mod doctor;
 mod keys;
 mod run;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
-use url::Url;
 
 /// A self-hosted MCP gateway.
 #[derive(Parser)]
@@ -42,13 +40,6 @@ enum Command {
         /// The port to listen on; another free one is taken if it is in use.
         #[arg(long, default_value_t = 8080)]
         port: u16,
-    },
-    /// Walk through discovery, registration, login, tokens and an MCP call of a running gateway, and report every step.
-    Doctor {
-        /// The URL of an MCP route, or the gateway's origin if it has one route only.
-        url: Url,
-        #[command(flatten)]
-        options: doctor::Options,
     },
     /// Encryption keys.
     Keys {
@@ -85,7 +76,6 @@ pub fn main() -> ExitCode {
         Command::Run { config, upgrade, no_migrate } => run::run(&config.config, upgrade, !no_migrate),
         Command::Check { config } => check::check(&config.config),
         Command::Demo { port } => demo::run(port),
-        Command::Doctor { url, options } => doctor::main(&url, options),
         Command::Keys { command: KeysCommand::Generate } => keys::generate(),
         Command::Migrate { config } => run::migrate(&config.config),
     }

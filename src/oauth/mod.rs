@@ -1,7 +1,10 @@
 //! What the OAuth standards say, as types and pure functions: parse, match, verify, describe.
 
 pub mod bearer;
+pub mod challenge;
 mod client;
+pub mod client_auth;
+pub mod display;
 mod error;
 pub mod metadata;
 mod params;
@@ -12,6 +15,7 @@ pub mod registration;
 mod resource;
 pub mod scope;
 
+pub use challenge::{BearerError, Challenge};
 pub use client::{AuthMethod, ClientId};
 pub use error::{AuthorizationError, ErrorBody, RegistrationError, TokenError};
 pub use params::{Duplicate, MAX_PARAMS, MAX_VALUE_BYTES, Params, ParamsError};
