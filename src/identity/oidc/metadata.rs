@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use url::Url;
 
-use super::{Error, GivenEndpoints};
+use super::{Endpoints, Error};
 use crate::outbound::{self, Limits};
 
 /// The members of a discovery document that are used (Discovery section 3, RFC 9207 section 3).
@@ -27,8 +27,8 @@ pub(super) struct Metadata {
     pub(super) authorize: Url,
     pub(super) token: Url,
     pub(super) jwks: Url,
-    /// Whether discovery advertises PKCE with S256, if it says anything about PKCE.
-    pub(super) offers_s256: Option<bool>,
+    /// Whether discovery advertises PKCE with S256.
+    pub(super) offers_s256: bool,
     /// Whether the token endpoint takes a client secret in the body only.
     pub(super) secret_in_body_only: bool,
     /// Whether every authorization response names its issuer.
@@ -37,23 +37,22 @@ pub(super) struct Metadata {
 
 impl Metadata {
     /// The metadata of a provider whose endpoints are all configured: nothing is discovered then.
-    pub(super) fn configured(endpoints: &GivenEndpoints) -> Option<Self> {
-        let GivenEndpoints { authorize: Some(authorize), token: Some(token), jwks: Some(jwks) } = endpoints.clone()
-        else {
+    pub(super) fn configured(endpoints: &Endpoints) -> Option<Self> {
+        let Endpoints { authorize: Some(authorize), token: Some(token), jwks: Some(jwks) } = endpoints.clone() else {
             return None;
         };
-        Some(Self { authorize, token, jwks, offers_s256: None, secret_in_body_only: false, names_issuer: false })
+        Some(Self { authorize, token, jwks, offers_s256: false, secret_in_body_only: false, names_issuer: false })
     }
 
     /// Fetches and checks the discovery document; configured endpoints win over those of the document.
     pub(super) async fn discover(
         client: &outbound::Client,
+        url: &Url,
         issuer: &str,
-        endpoints: &GivenEndpoints,
+        endpoints: &Endpoints,
         limits: Limits,
     ) -> Result<Self, Error> {
-        let url = discovery_url(issuer).map_err(Error::Issuer)?;
-        let fetched = client.get_json::<Document>(&url, limits).await;
+        let fetched = client.get_json::<Document>(url, limits).await;
         let document = fetched.map_err(|error| Error::Discovery(Arc::new(error)))?.body;
         // Discovery section 4.3: identical, not just equivalent.
         if document.issuer != issuer {
@@ -72,9 +71,7 @@ impl Metadata {
             authorize: endpoint(&endpoints.authorize, "authorization_endpoint", document.authorization_endpoint)?,
             token: endpoint(&endpoints.token, "token_endpoint", document.token_endpoint)?,
             jwks: endpoint(&endpoints.jwks, "jwks_uri", document.jwks_uri)?,
-            offers_s256: document
-                .code_challenge_methods_supported
-                .map(|methods| methods.iter().any(|one| one == "S256")),
+            offers_s256: document.code_challenge_methods_supported.unwrap_or_default().iter().any(|one| one == "S256"),
             secret_in_body_only: takes("client_secret_post") && !takes("client_secret_basic"),
             names_issuer: document.authorization_response_iss_parameter_supported,
         })
@@ -82,7 +79,7 @@ impl Metadata {
 }
 
 /// The URL of the discovery document (Discovery section 4.1).
-fn discovery_url(issuer: &str) -> Result<Url, url::ParseError> {
+pub(super) fn discovery_url(issuer: &str) -> Result<Url, url::ParseError> {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')).parse()
 }
 

@@ -15,7 +15,7 @@ mod provider;
 
 pub use claims::IdentityClaims;
 pub use error::{Error, IdTokenError};
-pub use provider::{Begin, GivenEndpoints, Pkce, Provider, ProviderSettings};
+pub use provider::{Begin, Endpoints, Pkce, Provider, ProviderSettings};
 
 #[cfg(test)]
 mod fake_provider;

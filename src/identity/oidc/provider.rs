@@ -10,7 +10,7 @@ use super::{
     id_token::{self, Expected, Verified},
     kept::Kept,
     keys::{KeySet, KeySetDocument},
-    metadata::Metadata,
+    metadata::{Metadata, discovery_url},
 };
 use crate::{
     clock::Clock,
@@ -22,11 +22,11 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ProviderSettings {
     /// The provider's short name, for logs.
-    pub name: &'static str,
+    pub name: String,
     /// The issuer, to the letter as the provider spells it.
     pub issuer: String,
     /// Endpoints that are known beforehand.
-    pub endpoints: GivenEndpoints,
+    pub endpoints: Endpoints,
     /// Who we are there.
     pub client_id: String,
     /// How we prove it; none for a public client.
@@ -43,7 +43,7 @@ pub struct ProviderSettings {
 
 /// Endpoints given by the configuration; they win over discovered ones, and with all three nothing is discovered.
 #[derive(Debug, Clone, Default)]
-pub struct GivenEndpoints {
+pub struct Endpoints {
     /// The authorization endpoint.
     pub authorize: Option<Url>,
     /// The token endpoint.
@@ -53,13 +53,11 @@ pub struct GivenEndpoints {
 }
 
 /// Whether a login uses PKCE (RFC 7636).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Pkce {
-    /// If discovery advertises S256.
-    Auto {
-        /// What to do when nothing is said about PKCE: whether the provider is known to accept it.
-        accepted_when_unsaid: bool,
-    },
+    /// If discovery advertises S256. Set [`Pkce::S256`] for providers that take it without saying so.
+    #[default]
+    Auto,
     /// Always.
     S256,
     /// Never.
@@ -85,6 +83,7 @@ impl fmt::Debug for Begin {
 /// An OpenID provider that people sign in at.
 pub struct Provider {
     settings: ProviderSettings,
+    discovery: Url,
     client: outbound::Client,
     clock: Clock,
     metadata: Kept<Metadata>,
@@ -92,10 +91,11 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// A provider that nothing has been asked of yet.
-    pub fn new(settings: ProviderSettings, client: outbound::Client, clock: Clock) -> Self {
+    /// A provider that nothing has been asked of yet; fails only on an issuer that is no URL.
+    pub fn new(settings: ProviderSettings, client: outbound::Client, clock: Clock) -> Result<Self, Error> {
+        let discovery = discovery_url(&settings.issuer).map_err(Error::Issuer)?;
         let (metadata, keys) = (Kept::new(clock.clone()), Kept::new(clock.clone()));
-        Self { settings, client, clock, metadata, keys }
+        Ok(Self { settings, discovery, client, clock, metadata, keys })
     }
 
     /// Begins a login that comes back to `redirect_uri` with `state` (Core section 3.1.2.1).
@@ -104,7 +104,7 @@ impl Provider {
         let nonce = random_token("");
         let code_verifier = match self.settings.pkce {
             Pkce::S256 => true,
-            Pkce::Auto { accepted_when_unsaid } => metadata.offers_s256.unwrap_or(accepted_when_unsaid),
+            Pkce::Auto => metadata.offers_s256,
             Pkce::None => false,
         }
         .then(|| random_token(""));
@@ -201,7 +201,7 @@ impl Provider {
                     return Ok(metadata);
                 }
                 let (client, limits) = (&self.client, self.limits());
-                Metadata::discover(client, &settings.issuer, &settings.endpoints, limits).await
+                Metadata::discover(client, &self.discovery, &settings.issuer, &settings.endpoints, limits).await
             })
             .await
     }
@@ -220,10 +220,7 @@ impl Provider {
 
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Provider")
-            .field("name", &self.settings.name)
-            .field("issuer", &self.settings.issuer)
-            .finish_non_exhaustive()
+        f.debug_struct("Provider").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
 

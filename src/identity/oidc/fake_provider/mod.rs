@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 pub(super) use signing::{SigningKey, encode};
 
-use super::{Error, GivenEndpoints, IdentityClaims, Pkce, Provider, ProviderSettings};
+use super::{Endpoints, Error, IdentityClaims, Pkce, Provider, ProviderSettings};
 use crate::{
     clock::Clock,
     crypto::Secret,
@@ -29,7 +29,6 @@ pub(super) struct FakeProvider {
     pub(super) issuer: String,
     pub(super) server: TestServer,
     pub(super) clock: Clock,
-    client: Client,
     script: Arc<Mutex<Script>>,
 }
 
@@ -53,7 +52,7 @@ impl FakeProvider {
         }));
         let shared = Arc::clone(&script);
         let server = TestServer::on(listener, move |request| shared.lock().unwrap().answer(request));
-        Self { issuer, server, clock: Clock::adjustable(), client: loopback_client(), script }
+        Self { issuer, server, clock: Clock::adjustable(), script }
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Script)) {
@@ -71,7 +70,7 @@ impl FakeProvider {
     pub(super) fn provider_with(&self, adjust: impl FnOnce(&mut ProviderSettings)) -> Provider {
         let mut settings = settings(&self.issuer);
         adjust(&mut settings);
-        Provider::new(settings, self.client.clone(), self.clock.clone())
+        Provider::new(settings, loopback_client(), self.clock.clone()).unwrap()
     }
 
     /// The claims of an honest ID token.
@@ -128,14 +127,14 @@ impl Script {
 
 pub(super) fn settings(issuer: &str) -> ProviderSettings {
     ProviderSettings {
-        name: "oidc",
+        name: "oidc".to_owned(),
         issuer: issuer.to_owned(),
-        endpoints: GivenEndpoints::default(),
+        endpoints: Endpoints::default(),
         client_id: CLIENT_ID.to_owned(),
         client_secret: Some(Secret::new("client-secret")),
         scope: "openid profile email".to_owned(),
         audience: None,
-        pkce: Pkce::Auto { accepted_when_unsaid: false },
+        pkce: Pkce::Auto,
         timeout: std::time::Duration::from_secs(10),
     }
 }

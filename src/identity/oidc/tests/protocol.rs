@@ -47,10 +47,9 @@ async fn the_browser_is_sent_with_everything_a_login_needs() {
 #[tokio::test]
 async fn pkce_follows_the_setting_and_discovery() {
     for (pkce, advertised, expected) in [
-        (Pkce::Auto { accepted_when_unsaid: false }, json!(["S256"]), true),
-        (Pkce::Auto { accepted_when_unsaid: true }, json!(["plain"]), false),
-        (Pkce::Auto { accepted_when_unsaid: false }, json!(null), false),
-        (Pkce::Auto { accepted_when_unsaid: true }, json!(null), true),
+        (Pkce::Auto, json!(["S256"]), true),
+        (Pkce::Auto, json!(["plain"]), false),
+        (Pkce::Auto, json!(null), false),
         (Pkce::S256, json!(null), true),
         (Pkce::None, json!(["S256"]), false),
     ] {
