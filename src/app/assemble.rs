@@ -17,8 +17,7 @@ use crate::{
     config::{self, Config},
     crypto::{Key, KeyRing, Secret},
     identity::{self, Identity, oidc},
-    outbound,
-    proxy,
+    outbound, proxy,
     resource_server::ResourceServer,
     routes::{Route, Routes},
     store::{Changes, Store, sqlite::SqliteStore},
@@ -105,11 +104,8 @@ fn origin(origin: &config::Origin) -> Option<Origin> {
 }
 
 fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
-    let mut keys: Vec<Key> = config
-        .encryption_keys
-        .iter()
-        .map(|key| Key { id: key.id.clone(), bytes: key.bytes.clone() })
-        .collect();
+    let mut keys: Vec<Key> =
+        config.encryption_keys.iter().map(|key| Key { id: key.id.clone(), bytes: key.bytes.clone() }).collect();
     if keys.is_empty() {
         keys.push(key_file::load_or_create(&embedded_key_path(&config.store))?);
     }

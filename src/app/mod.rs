@@ -12,7 +12,10 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 use anyhow::Context;
 use pingora::{
-    server::{RunArgs, Server, ShutdownSignalWatch, configuration::{Opt, ServerConf}},
+    server::{
+        RunArgs, Server, ShutdownSignalWatch,
+        configuration::{Opt, ServerConf},
+    },
     services::{ServiceWithDependents, background::background_service, listening},
 };
 

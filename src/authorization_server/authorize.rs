@@ -89,9 +89,7 @@ impl AuthorizationServer {
             return Self::store_trouble(request, &error);
         }
         match signed_in {
-            Some(_) => {
-                Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), &interaction.id))
-            }
+            Some(_) => Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), &interaction.id)),
             None => self.identity.begin_login(request, &interaction.id).await,
         }
     }

@@ -46,9 +46,9 @@ pub(super) enum Document<'p> {
 impl<'p> Document<'p> {
     pub(super) fn at(path: &'p str) -> Option<Self> {
         let inserted = |well_known| {
-            path.strip_prefix(well_known).filter(|rest| rest.is_empty() || rest.starts_with('/')).map(|rest| {
-                if rest == "/" { "" } else { rest }
-            })
+            path.strip_prefix(well_known)
+                .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+                .map(|rest| if rest == "/" { "" } else { rest })
         };
         if let Some(route) = inserted("/.well-known/oauth-protected-resource") {
             return Some(Self::ProtectedResource(route));

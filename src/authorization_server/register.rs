@@ -17,7 +17,10 @@ impl AuthorizationServer {
             value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
         });
         if !is_json {
-            return refused(request, RegistrationError::InvalidClientMetadata.described("The body must be application/json."));
+            return refused(
+                request,
+                RegistrationError::InvalidClientMetadata.described("The body must be application/json."),
+            );
         }
         let registration = match Registration::parse(&request.body) {
             Ok(registration) => registration,

@@ -87,7 +87,9 @@ async fn signing_out_needs_the_form_and_ends_the_session() {
 async fn development_sign_in_is_refused_from_elsewhere() {
     let gateway = TestGateway::start().await;
     let http = reqwest::Client::new();
-    for (name, value) in [("x-forwarded-for", "203.0.113.9"), ("host", "gateway.example.com"), ("forwarded", "for=1.2.3.4")] {
+    for (name, value) in
+        [("x-forwarded-for", "203.0.113.9"), ("host", "gateway.example.com"), ("forwarded", "for=1.2.3.4")]
+    {
         let answer = http.get(gateway.url("/oauth/dev-login?state=x")).header(name, value).send().await.unwrap();
         assert_eq!(answer.status(), StatusCode::FORBIDDEN, "{name}");
     }

@@ -34,7 +34,10 @@ async fn forwarding_headers_of_a_stranger_are_ignored() {
 #[tokio::test]
 async fn a_pinned_gateway_refuses_other_hosts_with_421() {
     let gateway = TestGateway::with(json!({"server": {"publicOrigin": "https://gw.example.com"}})).await;
-    assert_eq!(issuer(&gateway, &[("host", "gw.example.com")]).await, (StatusCode::OK, json!("https://gw.example.com")));
+    assert_eq!(
+        issuer(&gateway, &[("host", "gw.example.com")]).await,
+        (StatusCode::OK, json!("https://gw.example.com"))
+    );
     assert_eq!(issuer(&gateway, &[("host", "evil.example")]).await.0, StatusCode::MISDIRECTED_REQUEST);
     assert_eq!(issuer(&gateway, &[]).await.0, StatusCode::MISDIRECTED_REQUEST);
 }

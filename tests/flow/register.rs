@@ -26,7 +26,8 @@ async fn a_public_client_gets_an_id_and_no_secret() {
 #[tokio::test]
 async fn a_confidential_client_gets_a_secret_that_the_store_does_not_hold() {
     let gateway = TestGateway::start().await;
-    let metadata = json!({"redirect_uris": ["https://client.example/cb"], "token_endpoint_auth_method": "client_secret_post"});
+    let metadata =
+        json!({"redirect_uris": ["https://client.example/cb"], "token_endpoint_auth_method": "client_secret_post"});
     let (_, document) = register(&gateway, &metadata).await;
     let secret = document["client_secret"].as_str().unwrap();
     for entry in std::fs::read_dir(gateway.directory.path()).unwrap() {
@@ -44,7 +45,8 @@ async fn several_redirect_uris_of_different_kinds_register_together() {
         "https://www.cursor.com/agents/mcp/oauth/callback",
         "http://localhost:8787/callback"
     ]);
-    let (status, document) = register(&gateway, &json!({"redirect_uris": uris, "token_endpoint_auth_method": "none"})).await;
+    let (status, document) =
+        register(&gateway, &json!({"redirect_uris": uris, "token_endpoint_auth_method": "none"})).await;
     assert_eq!((status, &document["redirect_uris"]), (StatusCode::CREATED, &uris));
 }
 
@@ -57,7 +59,10 @@ async fn bad_registrations_get_the_standards_errors() {
         (json!({"redirect_uris": ["javascript:alert(1)"]}), "invalid_redirect_uri"),
         (json!({"redirect_uris": ["http://evil.example/cb"]}), "invalid_redirect_uri"),
         (json!({"redirect_uris": ["https://a.example/cb#fragment"]}), "invalid_redirect_uri"),
-        (json!({"redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": "tls_client_auth"}), "invalid_client_metadata"),
+        (
+            json!({"redirect_uris": ["https://a.example/cb"], "token_endpoint_auth_method": "tls_client_auth"}),
+            "invalid_client_metadata",
+        ),
         (json!({"redirect_uris": ["https://a.example/cb"], "scope": "admin root"}), "invalid_client_metadata"),
         (json!({"redirect_uris": "https://a.example/cb"}), "invalid_client_metadata"),
         (json!([]), "invalid_client_metadata"),

@@ -55,7 +55,11 @@ async fn a_replay_without_the_proof_revokes_nothing() {
     let (client, thief) = (Client::register(&gateway).await, Client::register(&gateway).await);
     let code = code(&gateway, &client).await;
     let tokens = Tokens::from(client.redeem(&code).await).await;
-    let wrong = [("grant_type", "authorization_code"), ("code", code.as_str()), ("code_verifier", "wrong-wrong-wrong-wrong-wrong-wrong-wrong-wrong")];
+    let wrong = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("code_verifier", "wrong-wrong-wrong-wrong-wrong-wrong-wrong-wrong"),
+    ];
     refused(client.token(&wrong).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
     refused(thief.redeem(&code).await, StatusCode::BAD_REQUEST, "invalid_grant").await;
     assert_eq!(client.call("/mcp/one", &tokens.access).await.status(), StatusCode::OK);
@@ -71,14 +75,28 @@ async fn a_wrong_proof_spends_the_code() {
         let code = code(&gateway, &client).await;
         let redirect = client.redirect_uri.as_str();
         let response = match attempt {
-            0 => client.token(&[("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", redirect)]).await,
+            0 => {
+                client.token(&[("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", redirect)]).await
+            }
             1 => {
-                client.token(&[("grant_type", "authorization_code"), ("code", &code), ("redirect_uri", redirect),
-                    ("code_verifier", "wrong-wrong-wrong-wrong-wrong-wrong-wrong-wrong")]).await
+                client
+                    .token(&[
+                        ("grant_type", "authorization_code"),
+                        ("code", &code),
+                        ("redirect_uri", redirect),
+                        ("code_verifier", "wrong-wrong-wrong-wrong-wrong-wrong-wrong-wrong"),
+                    ])
+                    .await
             }
             2 => {
-                client.token(&[("grant_type", "authorization_code"), ("code", &code), ("code_verifier", &client.verifier),
-                    ("redirect_uri", "http://127.0.0.1:9998/callback")]).await
+                client
+                    .token(&[
+                        ("grant_type", "authorization_code"),
+                        ("code", &code),
+                        ("code_verifier", &client.verifier),
+                        ("redirect_uri", "http://127.0.0.1:9998/callback"),
+                    ])
+                    .await
             }
             _ => thief.redeem(&code).await,
         };
@@ -93,8 +111,13 @@ async fn a_wrong_resource_is_named_and_does_not_spend_the_code() {
     let client = Client::register(&gateway).await;
     let code = code(&gateway, &client).await;
     let two = gateway.url("/mcp/two");
-    let wrong = [("grant_type", "authorization_code"), ("code", code.as_str()), ("redirect_uri", &client.redirect_uri),
-        ("code_verifier", &client.verifier), ("resource", &two)];
+    let wrong = [
+        ("grant_type", "authorization_code"),
+        ("code", code.as_str()),
+        ("redirect_uri", &client.redirect_uri),
+        ("code_verifier", &client.verifier),
+        ("resource", &two),
+    ];
     refused(client.token(&wrong).await, StatusCode::BAD_REQUEST, "invalid_target").await;
     assert_eq!(client.redeem(&code).await.status(), StatusCode::OK);
 }
@@ -140,7 +163,8 @@ async fn a_confidential_client_proves_itself() {
         client.secret = Some("wrong".to_owned());
         refused(client.redeem(&code).await, StatusCode::UNAUTHORIZED, "invalid_client").await;
 
-        let basic = |secret: &str| format!("Basic {}", STANDARD.encode(format!("{}:{secret}", client.id.replace(':', "%3A"))));
+        let basic =
+            |secret: &str| format!("Basic {}", STANDARD.encode(format!("{}:{secret}", client.id.replace(':', "%3A"))));
         let redeem = |authorization: String| {
             client.http.post(gateway.url("/oauth/token")).header(header::AUTHORIZATION, authorization).form(&[
                 ("grant_type", "authorization_code"),
@@ -166,7 +190,12 @@ async fn a_token_opens_nothing_else() {
     assert_eq!(elsewhere.status(), StatusCode::UNAUTHORIZED);
     let challenge = elsewhere.headers()[header::WWW_AUTHENTICATE].to_str().unwrap().to_owned();
     assert!(challenge.contains("error=\"invalid_token\""), "{challenge}");
-    assert!(challenge.contains(&format!("resource_metadata=\"{}\"", gateway.url("/.well-known/oauth-protected-resource/mcp/two"))));
+    assert!(
+        challenge.contains(&format!(
+            "resource_metadata=\"{}\"",
+            gateway.url("/.well-known/oauth-protected-resource/mcp/two")
+        ))
+    );
     for not_a_token in [tokens.refresh.as_str(), "at_short", &"x".repeat(400), &format!("{}x", tokens.access)] {
         assert_eq!(client.call("/mcp/one", not_a_token).await.status(), StatusCode::UNAUTHORIZED, "{not_a_token}");
     }

@@ -64,7 +64,6 @@ impl AuthorizationServer {
 fn is_proven(kept: &Code, client: &Client, verifier: Option<&str>, redirect_uri: Option<&str>) -> bool {
     kept.grant.client_id == client.id
         && redirect_uri.is_none_or(|redirect_uri| redirect_uri == kept.bound.redirect_uri)
-        && verifier.is_some_and(|verifier| {
-            CodeChallenge::from_stored(&kept.bound.code_challenge).verify(verifier).is_ok()
-        })
+        && verifier
+            .is_some_and(|verifier| CodeChallenge::from_stored(&kept.bound.code_challenge).verify(verifier).is_ok())
 }

@@ -65,17 +65,20 @@ impl Browser {
             for cookie in response.headers().get_all(header::SET_COOKIE) {
                 let cookie = cookie.to_str().unwrap();
                 let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
-                if value.is_empty() { self.cookies.remove(name) } else { self.cookies.insert(name.to_owned(), value.to_owned()) };
+                if value.is_empty() {
+                    self.cookies.remove(name)
+                } else {
+                    self.cookies.insert(name.to_owned(), value.to_owned())
+                };
             }
             let (status, headers) = (response.status(), response.headers().clone());
             let html = response.text().await.unwrap();
-            let Some(location) = headers.get(header::LOCATION) else {
+            let Some(location) = headers.get(header::LOCATION).map(|value| value.to_str().unwrap().to_owned()) else {
                 return Page { status, headers, html, leaves_to: None };
             };
-            let location = location.to_str().unwrap();
-            let target = url.join(location).unwrap_or_else(|_| panic!("bad location {location}"));
+            let target = url.join(&location).unwrap_or_else(|_| panic!("bad location {location}"));
             if !target.as_str().starts_with(&format!("{}/", self.origin)) {
-                return Page { status, headers, html, leaves_to: Some(location.to_owned()) };
+                return Page { status, headers, html, leaves_to: Some(location) };
             }
             request = self.request(Method::GET, target.as_str()).header("sec-fetch-site", "none");
             url = target;
@@ -99,7 +102,8 @@ impl Page {
 
     /// The parameters of the URL that leaves the gateway.
     pub fn answer(&self) -> BTreeMap<String, String> {
-        let url = url::Url::parse(self.leaves_to.as_deref().unwrap_or_else(|| panic!("stayed: {}", self.html))).unwrap();
+        let url =
+            url::Url::parse(self.leaves_to.as_deref().unwrap_or_else(|| panic!("stayed: {}", self.html))).unwrap();
         url.query_pairs().into_owned().collect()
     }
 }

@@ -33,11 +33,14 @@ pub struct Callback {
 
 impl Client {
     pub async fn register(gateway: &TestGateway) -> Self {
-        Self::register_as(gateway, json!({
-            "client_name": "Test Client",
-            "redirect_uris": ["http://127.0.0.1:9999/callback"],
-            "token_endpoint_auth_method": "none",
-        }))
+        Self::register_as(
+            gateway,
+            json!({
+                "client_name": "Test Client",
+                "redirect_uris": ["http://127.0.0.1:9999/callback"],
+                "token_endpoint_auth_method": "none",
+            }),
+        )
         .await
     }
 
@@ -83,11 +86,7 @@ impl Client {
     pub async fn authorize(&self, browser: &mut Browser, route: &str, user: &str) -> Callback {
         let page = self.consent_page(browser, route, user).await;
         let answer = browser.submit(&page, ("decision", "approve")).await.answer();
-        Callback {
-            code: answer["code"].clone(),
-            iss: answer["iss"].clone(),
-            state: answer.get("state").cloned(),
-        }
+        Callback { code: answer["code"].clone(), iss: answer["iss"].clone(), state: answer.get("state").cloned() }
     }
 
     pub async fn token(&self, parameters: &[(&str, &str)]) -> Response {

@@ -13,6 +13,7 @@ use sallyport::{
     app::{self, Start},
     clock::Clock,
     config,
+    store::{Store, sqlite::SqliteStore},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -56,15 +57,19 @@ impl TestGateway {
         let source = config::Source::Text { name: "test".to_owned(), text: document.to_string() };
         let config = config::load(source, &|_| None).unwrap();
         let (clock, stop) = (Clock::adjustable(), Arc::new(Notify::new()));
-        let start = Start {
-            clock: clock.clone(),
-            shutdown: Some(Box::new(Stop(Arc::clone(&stop)))),
-            ..Start::default()
-        };
+        let start =
+            Start { clock: clock.clone(), shutdown: Some(Box::new(Stop(Arc::clone(&stop)))), ..Start::default() };
         let thread = thread::spawn(move || app::run(&config, start).unwrap());
         wait_for(address);
         let origin = format!("http://{address}");
         Self { origin, admin: format!("http://{admin}"), clock, upstream, directory, stop, thread: Some(thread) }
+    }
+
+    /// Does what the background clean-up does every minute.
+    pub async fn clean_up(&self) {
+        let store = SqliteStore::open(&self.directory.path().join("test.db")).unwrap();
+        let now = self.clock.now();
+        while store.remove_expired(now, now.minus(Duration::from_secs(90 * 24 * 3600))).await.unwrap() > 0 {}
     }
 
     pub fn url(&self, path: &str) -> String {

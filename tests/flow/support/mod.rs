@@ -6,6 +6,6 @@ mod gateway;
 mod upstream;
 
 pub use browser::{Browser, Page};
-pub use client::{Callback, Client, Tokens, choose_user};
+pub use client::{Client, Tokens, choose_user};
 pub use gateway::TestGateway;
 pub use upstream::Upstream;

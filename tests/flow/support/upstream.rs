@@ -53,7 +53,9 @@ async fn serve(mut stream: TcpStream, record: Arc<Mutex<Vec<String>>>) {
         let head = String::from_utf8_lossy(&received[..end]).into_owned();
         let length = head
             .lines()
-            .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse::<usize>()))
+            .find_map(|line| {
+                line.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().parse::<usize>())
+            })
             .map_or(0, |length| length.unwrap());
         while received.len() < end + length {
             let mut part = [0; 4096];
