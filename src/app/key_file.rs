@@ -47,11 +47,7 @@ fn load(path: &Path) -> anyhow::Result<Key> {
     let mut file = fs::File::open(path).with_context(|| format!("cannot open the key file {}", path.display()))?;
     let mode = file.metadata()?.permissions().mode();
     if mode & 0o077 != 0 {
-        bail!(
-            "the key file {0} can be read by others (mode {1:o}); run: chmod 600 {0}",
-            path.display(),
-            mode & 0o777
-        );
+        bail!("the key file {0} can be read by others (mode {1:o}); run: chmod 600 {0}", path.display(), mode & 0o777);
     }
     let mut text = Zeroizing::new(String::new());
     file.read_to_string(&mut text).with_context(|| format!("cannot read the key file {}", path.display()))?;

@@ -11,10 +11,7 @@ use crate::{
     clock::Timestamp,
     crypto::random_token,
     identity::{SETUP, Trouble, setup_location, trouble_page},
-    oauth::{
-        AuthorizationError, Params, CodeChallenge, RedirectTarget,
-        ResourceUri, scope,
-    },
+    oauth::{AuthorizationError, CodeChallenge, Params, RedirectTarget, ResourceUri, scope},
     routes::Route,
     store::{Client, ClientId, Interaction, InteractionId},
     web::{Origin, Request, Response},
@@ -92,9 +89,7 @@ impl AuthorizationServer {
             return Self::store_trouble(request, &error);
         }
         match signed_in {
-            Some(_) => {
-                Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), &interaction.id))
-            }
+            Some(_) => Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), &interaction.id)),
             None => self.identity.begin_login(request, &interaction.id).await,
         }
     }
@@ -124,7 +119,7 @@ impl AuthorizationServer {
             .map_err(|_pkce| AuthorizationError::InvalidRequest)?;
         let resource = params.get("resource").map_err(|_duplicate| AuthorizationError::InvalidTarget)?;
         let route = self.resource(resource, origin, implied)?;
-        let scope = scope::grant(one("scope")?).map_err(|_syntax| AuthorizationError::InvalidScope)?;
+        let scope = scope::grant_scope(one("scope")?).map_err(|_syntax| AuthorizationError::InvalidScope)?;
         Ok(Asked {
             operation_id: route.operation_id.clone(),
             resource: canonical(origin, route),
@@ -142,12 +137,11 @@ impl AuthorizationServer {
     ) -> Result<&'s Route, AuthorizationError> {
         let only = implied.or_else(|| self.routes.sole().map(AsRef::as_ref));
         let Some(requested) = requested else { return only.ok_or(AuthorizationError::InvalidTarget) };
-        let requested = ResourceUri::parse(requested).map_err(|_syntax| AuthorizationError::InvalidTarget)?;
         self.routes
             .iter()
             .map(AsRef::as_ref)
             .filter(|route| implied.is_none_or(|implied| implied == *route))
-            .find(|route| requested.matches(&canonical(origin, route)))
+            .find(|route| is_resource(&canonical(origin, route), requested))
             .ok_or(AuthorizationError::InvalidTarget)
     }
 }
@@ -155,6 +149,11 @@ impl AuthorizationServer {
 /// The canonical resource URI of a route, which is also the issuer of its own authorization server document.
 pub(super) fn canonical(origin: &Origin, route: &Route) -> String {
     format!("{origin}{}", route.path)
+}
+
+/// Whether a client means `canonical` when it names `requested`; clients differ in slashes, ports and queries.
+pub(super) fn is_resource(canonical: &str, requested: &str) -> bool {
+    ResourceUri::parse(canonical).is_ok_and(|canonical| canonical.matches(requested))
 }
 
 /// Where the browser takes an error that the interaction ends with.

@@ -1,6 +1,6 @@
 //! Who the client at the token and revocation endpoints is (RFC 6749 section 2.3).
 
-use http::header;
+use http::{HeaderValue, header};
 
 use super::{
     AuthorizationServer,
@@ -8,12 +8,8 @@ use super::{
 };
 use crate::{
     crypto::Digest,
-    oauth::{
-        client_auth, Presented,
-        TokenError,
-        Params,
-    },
-    store::{AuthMethod, Client},
+    oauth::{AuthMethod, Params, TokenError, client_auth::Presented},
+    store::Client,
     web::{Request, Response},
 };
 
@@ -24,14 +20,9 @@ impl AuthorizationServer {
     /// here, and must not come with a secret. An unknown client gets 401 `invalid_client`, which is what makes clients
     /// register anew.
     pub(super) async fn authenticate(&self, request: &Request, params: &Params) -> Result<Client, Response> {
-        let mut values = request.headers.get_all(header::AUTHORIZATION).iter();
-        let authorization = match (values.next(), values.next()) {
-            (None, _) => None,
-            (Some(value), None) => Some(value.to_str().unwrap_or_default()),
-            (Some(_), Some(_)) => return Err(token_error(request, TokenError::InvalidRequest)),
-        };
-        let presented =
-            client_auth::presented(authorization, params).map_err(|error| token_error(request, error.token_error()))?;
+        let authorization = request.headers.get_all(header::AUTHORIZATION);
+        let presented = Presented::parse(authorization.iter().map(HeaderValue::as_bytes), params)
+            .map_err(|error| token_error(request, error.token_error()))?;
         let client = match self.store.client(presented.client_id()).await {
             Ok(Some(client)) => client,
             Ok(None) => return Err(token_error(request, TokenError::InvalidClient)),

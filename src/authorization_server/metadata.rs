@@ -8,11 +8,10 @@ use http::{Method, StatusCode, header};
 use super::{AUTHORIZE, REGISTER, REVOKE, TOKEN, authorize::canonical, cors};
 use crate::{
     oauth::{
-        metadata::{AuthorizationServerMetadata, ProtectedResourceMetadata},
-        scope,
+        AuthMethod,
+        metadata::{AsMetadata, ResourceMetadata, authorization_server_document, protected_resource_document},
     },
     routes::{Route, Routes},
-    store::AuthMethod,
     web::{BasePath, Request, Response},
 };
 
@@ -39,17 +38,17 @@ pub(super) fn answer(base_path: &BasePath, routes: &Routes, request: &Request) -
 }
 
 /// A discovery document with the route path that it is about; empty for the whole gateway.
-enum Document<'p> {
+pub(super) enum Document<'p> {
     AuthorizationServer(&'p str),
     ProtectedResource(&'p str),
 }
 
 impl<'p> Document<'p> {
-    fn at(path: &'p str) -> Option<Self> {
+    pub(super) fn at(path: &'p str) -> Option<Self> {
         let inserted = |well_known| {
-            path.strip_prefix(well_known).filter(|rest| rest.is_empty() || rest.starts_with('/')).map(|rest| {
-                if rest == "/" { "" } else { rest }
-            })
+            path.strip_prefix(well_known)
+                .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+                .map(|rest| if rest == "/" { "" } else { rest })
         };
         if let Some(route) = inserted("/.well-known/oauth-protected-resource") {
             return Some(Self::ProtectedResource(route));
@@ -61,31 +60,29 @@ impl<'p> Document<'p> {
     }
 }
 
-fn authorization_server(base_path: &BasePath, request: &Request, route: Option<&std::sync::Arc<Route>>) -> Response {
+fn authorization_server(base_path: &BasePath, request: &Request, route: Option<&Route>) -> Response {
     let origin = &request.origin;
-    let authorize = base_path.url(origin, AUTHORIZE);
-    let document = AuthorizationServerMetadata {
-        issuer: route.map_or_else(|| origin.to_string(), |route| canonical(origin, route)),
-        authorization_endpoint: route.map_or_else(|| authorize.clone(), |route| format!("{authorize}{}", route.path)),
-        token_endpoint: base_path.url(origin, TOKEN),
-        registration_endpoint: base_path.url(origin, REGISTER),
-        revocation_endpoint: base_path.url(origin, REVOKE),
-        token_endpoint_auth_methods_supported: METHODS.map(AuthMethod::as_str).to_vec(),
-        client_id_metadata_document_supported: false,
-    };
-    document_response(&document.document())
+    let issuer = route.map_or_else(|| origin.to_string(), |route| canonical(origin, route));
+    let authorize = base_path.url(origin, AUTHORIZE) + route.map_or("", |route| &route.path);
+    document_response(&authorization_server_document(&AsMetadata {
+        issuer: &issuer,
+        authorization_endpoint: &authorize,
+        token_endpoint: &base_path.url(origin, TOKEN),
+        registration_endpoint: &base_path.url(origin, REGISTER),
+        revocation_endpoint: &base_path.url(origin, REVOKE),
+        token_endpoint_auth_methods: &METHODS,
+        cimd_enabled: false,
+    }))
 }
 
 fn protected_resource(request: &Request, route: &Route, slash: &str) -> Response {
     let issuer = canonical(&request.origin, route);
-    let document = ProtectedResourceMetadata {
-        resource: format!("{issuer}{slash}"),
-        resource_name: route.title.clone(),
-        authorization_servers: vec![issuer],
-        scopes_supported: vec![scope::MCP_TOOLS],
+    document_response(&protected_resource_document(&ResourceMetadata {
+        resource: &format!("{issuer}{slash}"),
+        resource_name: Some(&route.title),
+        authorization_server: &issuer,
         mcp_protocol_version: NEWEST_MCP_VERSION,
-    };
-    document_response(&document.document())
+    }))
 }
 
 /// A document that everybody may read and keep for a short while.

@@ -11,7 +11,7 @@ mod token;
 
 use std::{sync::Arc, time::Duration};
 
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::{
     clock::Clock,
@@ -63,16 +63,14 @@ impl AuthorizationServer {
     }
 
     /// Answers a request to one of the action endpoints; `endpoint` is the path below the base path.
-    pub async fn answer(&self, endpoint: &str, request: &Request) -> Option<Response> {
-        if let Some(route_path) = endpoint.strip_prefix(AUTHORIZE)
-            && (route_path.is_empty() || route_path.starts_with('/'))
-        {
-            return Some(match request.method {
+    pub async fn answer(&self, endpoint: &str, request: &Request) -> Response {
+        if let Some(route_path) = authorize_route(endpoint) {
+            return match request.method {
                 Method::GET => self.authorize(request, route_path).await,
                 _ => Response::method_not_allowed("GET"),
-            });
+            };
         }
-        Some(match (endpoint, &request.method) {
+        match (endpoint, &request.method) {
             (REGISTER, &Method::POST) => self.register(request).await.for_every_origin(),
             (TOKEN, &Method::POST) => self.token(request).await.for_every_origin(),
             (REGISTER | TOKEN, &Method::OPTIONS) => cors::preflight("POST"),
@@ -81,8 +79,8 @@ impl AuthorizationServer {
             (SETUP, &Method::POST) => self.decide(request).await,
             (REGISTER | TOKEN | REVOKE, _) => Response::method_not_allowed("POST"),
             (SETUP, _) => Response::method_not_allowed("GET, POST"),
-            _ => return None,
-        })
+            _ => Response::empty(StatusCode::NOT_FOUND),
+        }
     }
 
     /// Answers a request to a discovery document, which lie at the origin root.
@@ -91,10 +89,25 @@ impl AuthorizationServer {
     }
 
     fn store_trouble(request: &Request, error: &store::Error) -> Response {
-        tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, error = &error as &dyn std::error::Error,
+        tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, error = error as &dyn std::error::Error,
             "an authorization could not go on");
         trouble_page(request, &Trouble::STORE)
     }
+}
+
+/// Whether `endpoint`, a path below the base path, is one of ours.
+pub fn is_endpoint(endpoint: &str) -> bool {
+    matches!(endpoint, REGISTER | TOKEN | REVOKE | SETUP) || authorize_route(endpoint).is_some()
+}
+
+/// Whether `path`, a path at the origin root, is that of a discovery document.
+pub fn is_discovery(path: &str) -> bool {
+    metadata::Document::at(path).is_some()
+}
+
+/// The route path behind the authorization endpoint; empty for the endpoint of the whole gateway.
+fn authorize_route(endpoint: &str) -> Option<&str> {
+    endpoint.strip_prefix(AUTHORIZE).filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 const AUTHORIZE: &str = "/oauth/authorize";

@@ -5,8 +5,8 @@ use http::{StatusCode, header};
 use super::{AuthorizationServer, token::token_unavailable};
 use crate::{
     crypto::{Digest, Secret, random_token},
-    oauth::{RegistrationError, Registration},
-    store::{AuthMethod, Client, ClientId},
+    oauth::{ErrorBody, RegistrationError, registration::Registration},
+    store::{Client, ClientId},
     web::{Request, Response},
 };
 
@@ -17,23 +17,23 @@ impl AuthorizationServer {
             value.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("application/json")
         });
         if !is_json {
-            return refused(request, RegistrationError::InvalidClientMetadata, "the body is not application/json");
+            return refused(
+                request,
+                RegistrationError::InvalidClientMetadata.described("The body must be application/json."),
+            );
         }
         let registration = match Registration::parse(&request.body) {
             Ok(registration) => registration,
-            Err(error) => return refused(request, error.code(), error.description()),
+            Err(error) => return refused(request, error.body()),
         };
         let now = self.clock.now();
-        let secret = match registration.auth_method() {
-            AuthMethod::None => None,
-            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => Some(Secret::new(random_token("cs_"))),
-        };
+        let secret = registration.auth_method.has_secret().then(|| Secret::new(random_token("cs_")));
         let client = Client {
             id: ClientId::new(random_token("dcr:")),
-            name: registration.client_name().map(ToOwned::to_owned),
-            uri: registration.client_uri().map(ToOwned::to_owned),
-            redirect_uris: registration.redirect_uris().to_vec(),
-            auth_method: registration.auth_method(),
+            name: registration.client_name.clone(),
+            uri: registration.client_uri.clone(),
+            redirect_uris: registration.redirect_uris.clone(),
+            auth_method: registration.auth_method,
             secret_digest: secret.as_ref().map(|secret| Digest::of(secret.expose())),
             created_at: now,
             last_used_at: now,
@@ -43,13 +43,12 @@ impl AuthorizationServer {
         }
         tracing::info!(event = "mcp_auth_client_registered", requestId = %request.id, clientId = %client.id,
             authMethod = client.auth_method.as_str(), "client registered");
-        let document = registration.document(&client.id, now.as_seconds(), secret.as_ref());
-        Response::json(StatusCode::CREATED, &document)
+        Response::json(StatusCode::CREATED, &registration.response(&client.id, now.as_seconds(), secret.as_ref()))
     }
 }
 
-fn refused(request: &Request, error: RegistrationError, description: &'static str) -> Response {
-    tracing::info!(event = "mcp_auth_client_registration_rejected", requestId = %request.id,
-        reasonCode = error.as_str(), cause = description, "registration refused");
-    Response::json(error.status(), &error.described(description))
+fn refused(request: &Request, error: ErrorBody) -> Response {
+    tracing::info!(event = "mcp_auth_client_registration_rejected", requestId = %request.id, reasonCode = error.error,
+        cause = error.error_description, "registration refused");
+    Response::json(StatusCode::BAD_REQUEST, &error)
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     crypto::Digest,
-    oauth::{TokenError, Params},
+    oauth::{Params, TokenError},
     store::{Change, Revoked},
     web::{Request, Response, is_form},
 };

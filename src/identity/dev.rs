@@ -33,11 +33,11 @@ impl Identity {
             (None, users) => return self.choose(users, state),
             (Some(_), _) => return trouble_page(request, &Trouble::MALFORMED),
         };
-        let login = match self.take_login(request, state).await {
-            Ok(login) => login,
+        let taken = match self.take_login(request, state).await {
+            Ok(taken) => taken,
             Err(page) => return page,
         };
-        self.finish_login(request, login, dev_user(user)).await
+        self.finish_login(request, taken, dev_user(user)).await
     }
 
     fn choose(&self, users: &[String], state: &str) -> Response {

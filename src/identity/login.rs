@@ -14,6 +14,12 @@ use crate::{
     web::{Cookie, Request, Response, cookie},
 };
 
+/// A login that came back, spent, and the `Set-Cookie` value that takes its cookie away.
+pub(super) struct Taken {
+    login: Login,
+    clear_cookie: String,
+}
+
 impl Identity {
     /// Sends the browser to sign in; afterwards it comes to the setup page of `interaction`.
     pub async fn begin_login(&self, request: &Request, interaction: &InteractionId) -> Response {
@@ -26,7 +32,7 @@ impl Identity {
             }
             Provider::Oidc(provider) => match provider.begin(&redirect_uri, &state).await {
                 Ok(begin) => (begin.url.to_string(), begin.nonce, begin.code_verifier),
-                Err(error) => return self.provider_trouble(request, &error),
+                Err(error) => return Self::provider_trouble(request, &error),
             },
         };
         let login = Login {
@@ -61,12 +67,13 @@ impl Identity {
         else {
             return trouble_page(request, &Trouble::MALFORMED);
         };
-        let login = match self.take_login(request, state).await {
-            Ok(login) => login,
+        let taken = match self.take_login(request, state).await {
+            Ok(taken) => taken,
             Err(page) => return page,
         };
+        let login = &taken.login;
         if let Err(error) = provider.check_callback_iss(iss).await {
-            return self.provider_trouble(request, &error);
+            return Self::provider_trouble(request, &error);
         }
         let code = match (code, error) {
             (Some(code), None) => code,
@@ -82,13 +89,13 @@ impl Identity {
             }
         };
         match provider.finish(code, &login.redirect_uri, &login.nonce, verifier.as_ref()).await {
-            Ok(claims) => self.finish_login(request, login, user_of(claims)).await,
-            Err(error) => self.provider_trouble(request, &error),
+            Ok(claims) => self.finish_login(request, taken, user_of(claims)).await,
+            Err(error) => Self::provider_trouble(request, &error),
         }
     }
 
     /// Spends the login that this browser began with this state, or says what page to show instead.
-    pub(super) async fn take_login(&self, request: &Request, state: &str) -> Result<Login, Response> {
+    pub(super) async fn take_login(&self, request: &Request, state: &str) -> Result<Taken, Response> {
         let name = cookie_name(state);
         let kind = Cookie { name: &name, secure: request.origin.is_secure() };
         let Some(browser) = cookie(&request.headers, &kind) else {
@@ -97,7 +104,7 @@ impl Identity {
             return Err(trouble_page(request, &Trouble::STALE));
         };
         match self.store.take_login(&Digest::of(state), &Digest::of(browser), self.clock.now()).await {
-            Ok(Some(login)) => Ok(login),
+            Ok(Some(login)) => Ok(Taken { login, clear_cookie: kind.clear() }),
             Ok(None) => {
                 tracing::info!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "stale_state",
                     "a login came back that is over or was never begun");
@@ -111,7 +118,8 @@ impl Identity {
     }
 
     /// Opens the browser session and goes on to the setup page.
-    pub(super) async fn finish_login(&self, request: &Request, login: Login, user: User) -> Response {
+    pub(super) async fn finish_login(&self, request: &Request, taken: Taken, user: User) -> Response {
+        let Taken { login, clear_cookie } = taken;
         let subject = user.subject.clone();
         let bound = async {
             let opened = self.open_session(request, user).await?;
@@ -135,10 +143,10 @@ impl Identity {
             }
             _ => trouble_page(request, &Trouble::STALE),
         };
-        answer.with(header::SET_COOKIE, &opened.set_cookie)
+        answer.with(header::SET_COOKIE, &opened.set_cookie).with(header::SET_COOKIE, &clear_cookie)
     }
 
-    fn provider_trouble(&self, request: &Request, error: &oidc::Error) -> Response {
+    fn provider_trouble(request: &Request, error: &oidc::Error) -> Response {
         tracing::warn!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "identity_provider",
             error = %error.log_sentence(), "sign-in failed");
         trouble_page(

@@ -65,23 +65,27 @@ impl Identity {
         Self { provider, settings, store, key_ring, clock }
     }
 
-    /// Answers a request to one of the identity endpoints (`/oauth/callback`, `/oauth/dev-login`, `/oauth/logout`).
-    pub async fn answer(&self, endpoint: &str, request: &Request) -> Option<Response> {
-        Some(match (endpoint, &request.method) {
+    /// Answers a request to one of the identity endpoints.
+    pub async fn answer(&self, endpoint: &str, request: &Request) -> Response {
+        match (endpoint, &request.method) {
             (CALLBACK, &Method::GET) => self.callback(request).await,
             (DEV_LOGIN, &Method::GET) => self.dev_login(request).await,
             (SIGN_OUT, &Method::GET) => self.ask_to_sign_out(request).await,
             (SIGN_OUT, &Method::POST) => self.sign_out(request).await,
-            (CALLBACK | DEV_LOGIN, _) => Response::method_not_allowed("GET"),
             (SIGN_OUT, _) => Response::method_not_allowed("GET, POST"),
-            _ => return None,
-        })
+            _ => Response::method_not_allowed("GET"),
+        }
     }
 
     /// Where a signed-in person can sign out.
     pub fn sign_out_path(&self) -> String {
         self.settings.base_path.path(SIGN_OUT)
     }
+}
+
+/// Whether `endpoint`, a path below the base path, is one of ours.
+pub fn is_endpoint(endpoint: &str) -> bool {
+    matches!(endpoint, CALLBACK | DEV_LOGIN | SIGN_OUT)
 }
 
 /// The identity provider's redirect back to us.

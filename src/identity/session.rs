@@ -58,10 +58,7 @@ impl Identity {
             expires_at: now.plus(self.settings.session_ttl),
         };
         self.store.open_session(&session, replaced.as_ref()).await?;
-        Ok(Opened {
-            digest: session.digest,
-            set_cookie: cookie_kind.set(&value, self.settings.session_ttl.as_secs()),
-        })
+        Ok(Opened { digest: session.digest, set_cookie: cookie_kind.set(&value, self.settings.session_ttl.as_secs()) })
     }
 }
 

@@ -39,6 +39,14 @@ pub enum AuthMethod {
 }
 
 impl AuthMethod {
+    /// Whether a client of this method has a secret to present.
+    pub const fn has_secret(self) -> bool {
+        match self {
+            Self::None => false,
+            Self::ClientSecretBasic | Self::ClientSecretPost => true,
+        }
+    }
+
     /// The name in metadata documents.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -8,8 +8,8 @@ mod request;
 mod response;
 
 pub use cookie::{Cookie, cookie};
-pub use origin::{Origin, OriginError, OriginRules, RequestOrigin, Scheme};
 pub use form::{CsrfToken, is_form};
+pub use origin::{Origin, OriginError, OriginRules, RequestOrigin, Scheme};
 pub use paths::BasePath;
 pub use request::{Request, RequestId};
 pub use response::Response;

@@ -4,11 +4,7 @@ use super::{resource_fits, token_error, token_unavailable};
 use crate::{
     authorization_server::AuthorizationServer,
     crypto::Digest,
-    oauth::{
-        TokenError,
-        Params,
-        pkce::{self, CodeChallenge},
-    },
+    oauth::{CodeChallenge, Params, TokenError},
     store::{Change, Client, Code, RedeemedCode},
     web::{Request, Response},
 };
@@ -68,7 +64,6 @@ impl AuthorizationServer {
 fn is_proven(kept: &Code, client: &Client, verifier: Option<&str>, redirect_uri: Option<&str>) -> bool {
     kept.grant.client_id == client.id
         && redirect_uri.is_none_or(|redirect_uri| redirect_uri == kept.bound.redirect_uri)
-        && verifier.is_some_and(|verifier| {
-            CodeChallenge::from_stored(&kept.bound.code_challenge).is_ok_and(|kept| pkce::verify(verifier, &kept))
-        })
+        && verifier
+            .is_some_and(|verifier| CodeChallenge::from_stored(&kept.bound.code_challenge).verify(verifier).is_ok())
 }

@@ -8,11 +8,11 @@ use std::time::Duration;
 use http::{StatusCode, header};
 use serde::Serialize;
 
-use super::AuthorizationServer;
+use super::{AuthorizationServer, authorize::is_resource};
 use crate::{
     clock::Timestamp,
     crypto::{Digest, random_token},
-    oauth::{TokenError, Params, ResourceUri},
+    oauth::{Params, TokenError},
     store::{Client, Grant, IssuedTokens},
     web::{Request, Response, is_form},
 };
@@ -104,7 +104,7 @@ impl Pair {
 fn resource_fits(params: &Params, granted: &str) -> bool {
     match params.get("resource") {
         Ok(None) => true,
-        Ok(Some(requested)) => ResourceUri::parse(requested).is_ok_and(|requested| requested.matches(granted)),
+        Ok(Some(requested)) => is_resource(granted, requested),
         Err(_duplicate) => false,
     }
 }

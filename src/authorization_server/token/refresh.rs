@@ -11,7 +11,7 @@ use crate::{
     authorization_server::AuthorizationServer,
     clock::Timestamp,
     crypto::{Digest, KeyRing},
-    oauth::{TokenError, Params},
+    oauth::{Params, TokenError},
     store::{Change, Client, Grant, Rotation},
     web::{Request, Response},
 };
