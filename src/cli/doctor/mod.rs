@@ -16,13 +16,19 @@ mod mcp;
 mod metadata;
 mod registration;
 mod report;
+mod target;
 mod token;
 
-use std::{io::Write, time::Duration};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
 
 use url::Url;
 
 pub use report::Outcome;
+pub use target::{TargetError, parse_target};
 
 use authorization::Request;
 use browser::Browser;
@@ -43,6 +49,22 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self { user: None, patience: Duration::from_mins(5) }
+    }
+}
+
+/// The command: examines and reports on standard output; 0 is well, 1 is not.
+pub fn command(url: &Url, options: Options) -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            // Nobody is left to tell when standard error is closed.
+            drop(writeln!(io::stderr(), "sallyport: cannot start: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(url, options, &mut io::stdout())) {
+        Outcome::Well => ExitCode::SUCCESS,
+        Outcome::Ill => ExitCode::FAILURE,
     }
 }
 
