@@ -1,6 +1,7 @@
 //! Secrets, digests, random values, sealed values and the key ring.
 
 mod digest;
+pub mod jwt;
 mod key_ring;
 mod random;
 mod secret;

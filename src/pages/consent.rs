@@ -1,6 +1,6 @@
 //! The consent page: who asks, for what, where the answer goes, and what is still missing before it can be given.
 
-use super::{FormAction, LocalHref, Page, SafeText, safe_paragraph, safe_text};
+use super::{FormAction, LocalHref, Page, SafeHost, SafeText, safe_host, safe_paragraph, safe_text};
 
 /// The consent page, a form that is posted with `decision` (`approve`, `cancel` or `continue`), `interaction` and `csrf`.
 #[derive(askama::Template)]
@@ -39,7 +39,7 @@ pub struct Client {
 /// How far the gateway knows who is behind a client.
 pub enum ClientIdentity {
     /// The host that serves its metadata document, or that the operator configured.
-    Host(SafeText),
+    Host(SafeHost),
     /// It registered itself; nothing it says was checked.
     Unverified,
 }
@@ -51,7 +51,7 @@ pub struct Redirect {
 }
 
 enum Destination {
-    Host(SafeText),
+    Host(SafeHost),
     ThisComputer,
     App { scheme: SafeText },
 }
@@ -121,7 +121,7 @@ impl Redirect {
             ("http" | "https", Some(host)) if is_loopback(&host) => Destination::ThisComputer,
             ("http" | "https", Some(host)) => {
                 let port = uri.port().map(|port| format!(":{port}")).unwrap_or_default();
-                Destination::Host(safe_text(&format!("{host}{port}")))
+                Destination::Host(safe_host(&format!("{host}{port}")))
             }
             (scheme, _) => Destination::App { scheme: safe_text(scheme) },
         };

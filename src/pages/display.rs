@@ -26,7 +26,7 @@ impl fmt::Display for SafeText {
     }
 }
 
-/// A name, a host, a title: at most 80 characters.
+/// A name or a title: at most 80 characters.
 pub fn safe_text(text: &str) -> SafeText {
     clean(text, NAME_LIMIT)
 }
@@ -34,6 +34,29 @@ pub fn safe_text(text: &str) -> SafeText {
 /// A sentence or two, or a technical value such as a redirect URI: at most 400 characters.
 pub fn safe_paragraph(text: &str) -> SafeText {
     clean(text, PARAGRAPH_LIMIT)
+}
+
+/// A host fit to be shown, with its port if that matters: like [`SafeText`], but an overlong one loses its beginning.
+///
+/// The end of a host says whom it belongs to: `login.example.com.….evil.example`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SafeHost(String);
+
+impl fmt::Display for SafeHost {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A host in its ASCII form, at most its last 80 characters.
+pub fn safe_host(host: &str) -> SafeHost {
+    let SafeText(mut shown) = clean(host, usize::MAX);
+    let surplus = shown.chars().count().saturating_sub(NAME_LIMIT);
+    if surplus > 0 {
+        let kept: String = shown.chars().skip(surplus + 1).collect();
+        shown = format!("…{kept}");
+    }
+    SafeHost(shown)
 }
 
 /// A link or form target at the gateway's own origin, whatever it was made from.
@@ -130,6 +153,16 @@ mod tests {
         }
         assert_eq!(safe_text(&"x".repeat(80)).as_str(), "x".repeat(80));
         assert_eq!(safe_paragraph(&"x".repeat(5_000)).as_str().chars().count(), 400);
+    }
+
+    /// An attacker would pad a host until only its trustworthy-looking beginning is left.
+    #[test]
+    fn an_overlong_host_keeps_its_end() {
+        let shown = safe_host(&format!("login.example.com.{}.evil.example", "x".repeat(200))).to_string();
+        assert!(shown.starts_with("…xx") && shown.ends_with("x.evil.example"), "{shown}");
+        assert_eq!(shown.chars().count(), 80);
+        assert_eq!(safe_host("claude.ai:8443\u{202e}").to_string(), "claude.ai:8443");
+        assert_eq!(safe_host(&"x".repeat(80)).to_string(), "x".repeat(80));
     }
 
     #[test]

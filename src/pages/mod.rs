@@ -14,7 +14,7 @@ mod sign_out;
 pub use consent::{Client, ClientIdentity, Consent, Redirect, Route, Upstream, UpstreamState, User};
 pub use csp::{FormAction, content_security_policy, style_csp_hash};
 pub use dev_chooser::{DevChooser, DevUser};
-pub use display::{LocalHref, SafeText, safe_paragraph, safe_text};
+pub use display::{LocalHref, SafeHost, SafeText, safe_host, safe_paragraph, safe_text};
 pub use landing::{Landing, LandingRoute};
 pub use message::{Detail, Error, Link, Message, Tone};
 pub use sign_out::{SignOut, SignedOut};

@@ -15,7 +15,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("signed-out", SignedOut.render()),
         ("dev-chooser", dev_chooser().render()),
         ("message-notice", message().render()),
-        ("message-done", Message { tone: Tone::Done, title: safe_text("Linear is connected"), ..message() }.render()),
+        ("message-done", connected().render()),
         ("landing", landing().render()),
         ("landing-empty", Landing { routes: vec![] }.render()),
     ]
@@ -28,7 +28,7 @@ pub(super) fn consent() -> Consent {
         csrf: "c_93kf".into(),
         client: Client {
             name: safe_text("Claude"),
-            identity: ClientIdentity::Host(safe_text("claude.ai")),
+            identity: ClientIdentity::Host(safe_host("claude.ai")),
             only_local_redirects: false,
         },
         redirect: redirect("https://claude.ai/api/mcp/auth_callback"),
@@ -65,7 +65,7 @@ pub(super) fn consent_of_a_private_use_scheme() -> Consent {
     Consent {
         client: Client {
             name: safe_text("Cursor"),
-            identity: ClientIdentity::Host(safe_text("cursor.com")),
+            identity: ClientIdentity::Host(safe_host("cursor.com")),
             only_local_redirects: true,
         },
         redirect: redirect("cursor://anysphere.cursor-mcp/oauth/callback"),
@@ -82,11 +82,14 @@ pub(super) fn consent_of_an_attacker() -> Consent {
         csrf: "'\"><img src=x onerror=alert(1)>".into(),
         client: Client {
             name: safe_text(&hostile),
-            identity: ClientIdentity::Host(safe_text(&format!("{}.example", "a".repeat(200)))),
+            identity: ClientIdentity::Host(safe_host(&format!("{}.example", "a".repeat(200)))),
             only_local_redirects: false,
         },
         redirect: redirect(&format!("https://claude.ai@{}.example/cb?\"><script>&x=%22", "b-".repeat(30))),
-        user: User { name: safe_text(&hostile), email: Some(safe_text(&hostile)) },
+        user: User {
+            name: safe_text(&format!("Z{}", "\u{334}\u{30d}\u{317}".repeat(30))),
+            email: Some(safe_text(&hostile)),
+        },
         sign_out: LocalHref::new("javascript:alert(1)"),
         route: Route { title: safe_text(&hostile), path: safe_text(&hostile) },
         upstreams: vec![
@@ -139,6 +142,15 @@ fn message() -> Message {
             "This sign-in is no longer valid. It was finished already, or it took longer than 15 minutes. You can close this page.",
         ),
         link: None,
+    }
+}
+
+fn connected() -> Message {
+    Message {
+        tone: Tone::Done,
+        title: safe_text("Linear is connected"),
+        text: safe_paragraph("Return to your application and try again."),
+        link: Some(Link { label: safe_text("Continue"), href: LocalHref::new("/oauth/setup") }),
     }
 }
 

@@ -90,7 +90,7 @@ fn consent_carries_the_interaction_and_names_everyone_involved() {
         r#"<input type="hidden" name="interaction" value="i_7Qm1">"#,
         r#"<input type="hidden" name="csrf" value="c_93kf">"#,
         "Claude Code",
-        "unverified",
+        "Unverified application",
         "an app on this computer",
         "http://localhost:53682/callback",
         "Ada Lovelace",
@@ -106,12 +106,12 @@ fn consent_carries_the_interaction_and_names_everyone_involved() {
     }
 }
 
-/// OAuth 2.1 section 10.6 (client impersonation): where it cannot be detected, the person is asked to think.
+/// RFC 8252 section 8.6: where impersonation of a client cannot be detected, the person is asked to think.
 #[test]
 fn consent_warns_of_clients_that_anyone_could_impersonate() {
     for (identity, only_local_redirects, warned) in [
-        (ClientIdentity::Host(safe_text("claude.ai")), false, false),
-        (ClientIdentity::Host(safe_text("claude.ai")), true, true),
+        (ClientIdentity::Host(safe_host("claude.ai")), false, false),
+        (ClientIdentity::Host(safe_host("claude.ai")), true, true),
         (ClientIdentity::Unverified, false, true),
         (ClientIdentity::Unverified, true, true),
     ] {
@@ -205,9 +205,8 @@ fn unclosed(tags: &[&str]) -> Vec<String> {
         let is_void = tag.ends_with('/') || ["!doctype", "meta", "link", "input", "br"].contains(&name.as_str());
         match name.strip_prefix('/') {
             Some(closed) if open.last().is_some_and(|last| last == closed) => drop(open.pop()),
-            Some(_) => open.push(name),
             None if is_void => {}
-            None => open.push(name),
+            _ => open.push(name),
         }
     }
     open

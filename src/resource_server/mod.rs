@@ -98,7 +98,7 @@ impl ResourceServer {
         if !principal.is_for(origin, route) {
             return Err(Refusal::InvalidAudience);
         }
-        if !scope::contains(principal.scope(), scope::MCP_TOOLS) {
+        if !scope::contains(principal.scope(), scope::TOOLS) {
             return Err(Refusal::InsufficientScope);
         }
         Ok(principal)

@@ -34,6 +34,8 @@ pub enum Level {
     Info,
     /// Causes and retries too.
     Debug,
+    /// Everything.
+    Trace,
 }
 
 /// Starts the log of this process; a second call changes nothing.
@@ -45,6 +47,7 @@ pub fn init(format: Format, level: Level) {
         Level::Warn => "warn",
         Level::Info => "info",
         Level::Debug => "debug",
+        Level::Trace => "trace",
     };
     let filter = EnvFilter::new(format!("warn,sallyport={level},pingora_core=error,pingora_proxy=off,hickory=error"));
     let lines = fmt().with_env_filter(filter).with_writer(io::stderr);

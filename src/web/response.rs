@@ -47,6 +47,18 @@ impl Response {
         Self::empty(StatusCode::SEE_OTHER).with(header::LOCATION, location).with(header::REFERRER_POLICY, "no-referrer")
     }
 
+    /// The method is not one of `allow` (RFC 9110 section 15.5.6).
+    pub fn method_not_allowed(allow: &str) -> Self {
+        Self::empty(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, allow)
+    }
+
+    /// Readable by pages of every origin, without credentials (Fetch standard, CORS protocol).
+    #[must_use]
+    pub fn for_every_origin(self) -> Self {
+        self.with(header::ACCESS_CONTROL_ALLOW_ORIGIN, "*")
+            .with(header::ACCESS_CONTROL_EXPOSE_HEADERS, "WWW-Authenticate, Retry-After, X-Request-Id")
+    }
+
     /// This answer with one more header; a value that no header can carry is left out.
     #[must_use]
     pub fn with(mut self, name: HeaderName, value: &str) -> Self {

@@ -1,0 +1,142 @@
+// Real clients, real servers, real identity providers, one gateway between them: see README.md.
+//
+//   SALLYPORT_BIN=…/sallyport node --test --test-reporter=spec run.mjs
+import assert from 'node:assert/strict';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { answers, Gateway, secretsIn } from './lib/gateway.mjs';
+import { Child, drive, PYTHON, PYTHON_MCP_V1 } from './lib/processes.mjs';
+
+const binary = process.env.SALLYPORT_BIN && path.resolve(process.env.SALLYPORT_BIN);
+const chromium = existsSync(process.env.CHROMIUM ?? '/usr/bin/chromium');
+const scratch = mkdtempSync(path.join(tmpdir(), 'sallyport-clients-'));
+const kept = process.env.KEEP_SCRATCH;
+
+const TS_V1 = ['node', 'drivers/ts-v1.mjs'];
+const TS_V2 = ['node', 'drivers/ts-v2.mjs'];
+const PY = [PYTHON, 'drivers/py_mcp.py'];
+const PY_V1 = [PYTHON_MCP_V1, 'drivers/py_mcp.py'];
+const STRICT = ['node', 'drivers/strict.mjs'];
+const CHROMIUM = ['--browser', 'chromium', ...(kept ? ['--screenshots', path.join(scratch, 'screenshots')] : [])];
+
+assert.ok(binary && existsSync(binary), 'SALLYPORT_BIN must name the gateway binary');
+after(() => (kept ? console.log(`kept: ${scratch}`) : rmSync(scratch, { recursive: true, force: true })));
+
+suite('SQLite and oidc-provider (RS256)', { provider: 'oidc-provider', servers: ['everything', 'fastmcp', 'fastmcp-stateless', 'modern'] }, (gateway) => {
+  walks(gateway, 'strict OAuth clients', 'everything', STRICT);
+  walks(gateway, 'TypeScript SDK v1, everything', 'everything', TS_V1);
+  walks(gateway, 'TypeScript SDK v1, FastMCP, client_secret_post', 'fastmcp', [...TS_V1, '--auth-method', 'client_secret_post']);
+  walks(gateway, 'TypeScript SDK v2, everything, client_secret_basic', 'everything', [...TS_V2, '--auth-method', 'client_secret_basic']);
+  walks(gateway, 'TypeScript SDK v2, revision 2026-07-28', 'modern', [...TS_V2, '--server', 'modern', '--era', 'modern']);
+  test('the identity provider changes its signing keys', () => fetch(`${gateway().issuer}/test/rotate`).then(({ status }) => assert.equal(status, 200)));
+  walks(gateway, 'TypeScript SDK v2, stateless FastMCP, version probe', 'fastmcp-stateless', [...TS_V2, '--server', 'stateless', '--era', 'auto', '--user', 'bob', '--password', 'bob']);
+  walks(gateway, 'Python SDK, everything', 'everything', PY);
+  walks(gateway, 'Python SDK, FastMCP, client_secret_basic', 'fastmcp', [...PY, '--auth-method', 'client_secret_basic']);
+  walks(gateway, 'Python SDK, revision 2026-07-28', 'modern', [...PY, '--server', 'modern', '--era', 'auto']);
+  walks(gateway, 'Python SDK 1.x, everything', 'everything', PY_V1);
+  walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V1, ...CHROMIUM], { skip: !chromium && 'no Chromium' });
+});
+
+suite('SQLite and Canaille', { provider: 'canaille', servers: ['fastmcp', 'fastmcp-stateless'] }, (gateway) => {
+  walks(gateway, 'TypeScript SDK v1, FastMCP', 'fastmcp', TS_V1);
+  walks(gateway, 'Python SDK, stateless FastMCP', 'fastmcp-stateless', [...PY, '--server', 'stateless']);
+  walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V2, ...CHROMIUM], { skip: !chromium && 'no Chromium' });
+});
+
+suite('PostgreSQL and oidc-provider (ES256)', {
+  provider: 'oidc-provider', alg: 'ES256', servers: ['everything', 'fastmcp'], storeUrl: process.env.TEST_DATABASE_URL,
+}, (gateway) => {
+  walks(gateway, 'strict OAuth clients', 'everything', STRICT);
+  walks(gateway, 'TypeScript SDK v2, everything', 'everything', TS_V2);
+  walks(gateway, 'Python SDK, FastMCP', 'fastmcp', PY);
+}, { skip: !process.env.TEST_DATABASE_URL && 'TEST_DATABASE_URL is not set' });
+
+describe('sallyport demo', () => {
+  const log = path.join(scratch, 'demo.log');
+  const secretsFile = path.join(scratch, 'demo.secrets');
+  let demo;
+  let url;
+
+  before(async () => {
+    demo = new Child([binary, 'demo'], { log, cwd: scratch });
+    const printed = new Promise((resolve) => demo.lines.on('line', (line) => {
+      const found = /https?:\/\/(?:127\.0\.0\.1|localhost):\d+\/[\w./-]*/.exec(line.replace(/\/oauth\S*|\/\.well-known\S*/g, ''));
+      if (found) resolve(found[0].replace(/[.]$/, ''));
+    }));
+    url = await demo.first(printed, 20000, 'printing a URL');
+    await demo.first(answers(url, 401), 20000, 'ready');
+  });
+  after(() => demo.stop());
+
+  for (const [title, command] of [
+    ['TypeScript SDK v1', TS_V1],
+    ['TypeScript SDK v2, version probe', [...TS_V2, '--era', 'auto']],
+    ['Python SDK', [...PY, '--era', 'auto']],
+    ['Python SDK 1.x', PY_V1],
+  ]) {
+    test(title, (t) => walk(t, [...command, '--server', 'sample'], url, secretsFile, ['--idp', 'dev', '--user', 'dev-browser-user']));
+  }
+  test('strict OAuth clients', (t) => walk(t, STRICT, url, secretsFile, ['--idp', 'dev', '--user', 'dev-browser-user']));
+  test('no secret is in the log', () => assertAbsent(readFileSync(log, 'utf8'), secretsIn(secretsFile)));
+});
+
+function suite(title, setup, cases, options) {
+  describe(title, { concurrency: 1, ...options }, () => {
+    let gateway;
+    before(async () => {
+      gateway = await Gateway.start({ binary, scratch: path.join(scratch, title.replace(/\W+/g, '-')), ...setup });
+    });
+    after(() => gateway?.stop());
+
+    cases(() => gateway);
+    test('no upstream saw a credential, a cookie or a forwarding header', () => assertUpstreamsClean(gateway));
+    test('no secret is in the log', () => {
+      const secrets = gateway.secrets();
+      assert.ok(secrets.length > 20, `only ${secrets.length} secrets were collected`);
+      assertAbsent(gateway.logText(), secrets);
+    });
+    test('it ends on SIGTERM', async () => assert.equal(await gateway.gateway.stop(30000), 0));
+  });
+}
+
+function walks(gateway, title, server, command, options) {
+  test(title, options, (t) => walk(t, command, gateway().url(server), gateway().secretsFile));
+}
+
+async function walk(t, command, url, secretsFile, more = []) {
+  const { code, steps, tail } = await drive([...command, '--url', url, '--secrets', secretsFile, ...more], { log: path.join(scratch, 'drivers.log') });
+  const failed = steps.find(({ ok }) => !ok);
+  assert.ok(!failed, `${failed?.step}: ${failed?.error} ${JSON.stringify(failed?.visited ?? '')}`);
+  assert.equal(code, 0, `ended with ${code} after ${steps.at(-1)?.step}: ${tail}`);
+  t.diagnostic(steps.map(({ step }) => step).join(', '));
+}
+
+const FORBIDDEN = /^(authorization|proxy-authorization|cookie|forwarded|x-forwarded-.*|x-real-ip|x-hop|te|connection)$/;
+
+function assertUpstreamsClean(gateway) {
+  const requests = gateway.requests();
+  const secrets = gateway.secrets().filter((value) => value !== gateway.upstreamKey);
+  assert.ok(requests.length > 20, `only ${requests.length} requests reached the servers`);
+  for (const { server, method, url, headers } of requests) {
+    const where = `${method} ${url} at ${server}`;
+    for (const [name, value] of headers) {
+      const plain = name.toLowerCase().replaceAll('_', '-');
+      const harmless = plain === 'connection' && value.toLowerCase() === 'keep-alive';
+      assert.ok(harmless || !FORBIDDEN.test(plain), `${where} has the header ${name}`);
+      assert.ok(!secrets.some((secret) => value.includes(secret)), `${where} has a secret in the header ${name}`);
+    }
+    assert.ok(!secrets.some((secret) => url.includes(secret)), `${where} has a secret in the URL`);
+    const keys = headers.filter(([name]) => name.toLowerCase() === 'x-api-key').map(([, value]) => value);
+    assert.deepEqual(keys, server.startsWith('fastmcp') ? [gateway.upstreamKey] : [], `${where}: X-Api-Key`);
+  }
+}
+
+function assertAbsent(text, secrets) {
+  const lines = text.split('\n');
+  for (const secret of secrets) {
+    const line = lines.find((candidate) => candidate.includes(secret));
+    assert.ok(!line, `a secret (${secret.slice(0, 6)}…, ${secret.length} characters) is in the log: ${line?.slice(0, 400)}`);
+  }
+}
