@@ -1,2 +1,7 @@
 //! The `sallyport` program.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    sallyport::cli::main()
+}

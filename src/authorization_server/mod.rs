@@ -1,1 +1,116 @@
-//! Issues codes and tokens to MCP clients.
+//! Issues codes and tokens to MCP clients (OAuth 2.1), with the login delegated to `identity`.
+
+mod authorize;
+mod client_authentication;
+mod consent;
+mod cors;
+mod metadata;
+mod register;
+mod revoke;
+mod token;
+
+use std::{sync::Arc, time::Duration};
+
+use http::{Method, StatusCode};
+
+use crate::{
+    clock::Clock,
+    identity::{Identity, SETUP, Trouble, trouble_page},
+    routes::Routes,
+    store::{self, Changes, Store},
+    web::{BasePath, Request, Response},
+};
+
+/// What the authorization server needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the action endpoints are.
+    pub base_path: BasePath,
+    /// How long an access token lives.
+    pub access_token_ttl: Duration,
+    /// How long a grant, and so its refresh tokens, lives.
+    pub grant_ttl: Duration,
+    /// How long a rotated refresh token still yields its successor.
+    pub refresh_grace: Duration,
+    /// How long a person may take between the authorization request and the decision.
+    pub interaction_ttl: Duration,
+}
+
+/// How long a code may be redeemed (RFC 6749 section 4.1.2 recommends at most ten minutes; ours is stricter).
+const CODE_TTL: Duration = Duration::from_secs(60);
+
+/// The authorization server of one gateway.
+pub struct AuthorizationServer {
+    settings: Settings,
+    routes: Arc<Routes>,
+    identity: Arc<Identity>,
+    store: Arc<dyn Store>,
+    changes: Arc<Changes>,
+    clock: Clock,
+}
+
+impl AuthorizationServer {
+    /// The authorization server for these routes.
+    pub fn new(
+        settings: Settings,
+        routes: Arc<Routes>,
+        identity: Arc<Identity>,
+        store: Arc<dyn Store>,
+        changes: Arc<Changes>,
+        clock: Clock,
+    ) -> Self {
+        Self { settings, routes, identity, store, changes, clock }
+    }
+
+    /// Answers a request to one of the action endpoints; `endpoint` is the path below the base path.
+    pub async fn answer(&self, endpoint: &str, request: &Request) -> Response {
+        if let Some(route_path) = authorize_route(endpoint) {
+            return match request.method {
+                Method::GET => self.authorize(request, route_path).await,
+                _ => Response::method_not_allowed("GET"),
+            };
+        }
+        match (endpoint, &request.method) {
+            (REGISTER, &Method::POST) => self.register(request).await.for_every_origin(),
+            (TOKEN, &Method::POST) => self.token(request).await.for_every_origin(),
+            (REGISTER | TOKEN, &Method::OPTIONS) => cors::preflight("POST"),
+            (REVOKE, &Method::POST) => self.revoke(request).await,
+            (SETUP, &Method::GET) => self.show_consent(request).await,
+            (SETUP, &Method::POST) => self.decide(request).await,
+            (REGISTER | TOKEN | REVOKE, _) => Response::method_not_allowed("POST"),
+            (SETUP, _) => Response::method_not_allowed("GET, POST"),
+            _ => Response::empty(StatusCode::NOT_FOUND),
+        }
+    }
+
+    /// Answers a request to a discovery document, which lie at the origin root.
+    pub fn discover(&self, request: &Request) -> Option<Response> {
+        metadata::answer(&self.settings.base_path, &self.routes, request)
+    }
+
+    fn store_trouble(request: &Request, error: &store::Error) -> Response {
+        tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, error = error as &dyn std::error::Error,
+            "an authorization could not go on");
+        trouble_page(request, &Trouble::STORE)
+    }
+}
+
+/// Whether `endpoint`, a path below the base path, is one of ours.
+pub fn is_endpoint(endpoint: &str) -> bool {
+    matches!(endpoint, REGISTER | TOKEN | REVOKE | SETUP) || authorize_route(endpoint).is_some()
+}
+
+/// Whether `path`, a path at the origin root, is that of a discovery document.
+pub fn is_discovery(path: &str) -> bool {
+    metadata::Document::at(path).is_some()
+}
+
+/// The route path behind the authorization endpoint; empty for the endpoint of the whole gateway.
+fn authorize_route(endpoint: &str) -> Option<&str> {
+    endpoint.strip_prefix(AUTHORIZE).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+const AUTHORIZE: &str = "/oauth/authorize";
+const REGISTER: &str = "/oauth/register";
+const TOKEN: &str = "/oauth/token";
+const REVOKE: &str = "/oauth/revoke";

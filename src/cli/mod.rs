@@ -1,1 +1,82 @@
 //! The command line.
+
+mod check;
+pub mod demo;
+mod keys;
+mod run;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+/// A self-hosted MCP gateway.
+#[derive(Parser)]
+#[command(name = "sallyport", version, about, propagate_version = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve.
+    Run {
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Take the listening sockets over from the running process.
+        #[arg(long)]
+        upgrade: bool,
+        /// Refuse to start with a store whose schema is not up to date, instead of bringing it up to date.
+        #[arg(long)]
+        no_migrate: bool,
+    },
+    /// Check the configuration, and print what follows from it and what to register where.
+    Check {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+    /// Run a complete gateway on this machine, with a sample MCP server, a development sign-in and a temporary store.
+    Demo {
+        /// The port to listen on; another free one is taken if it is in use.
+        #[arg(long, default_value_t = 8080)]
+        port: u16,
+    },
+    /// Encryption keys.
+    Keys {
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
+    /// Bring the store's schema up to date and exit.
+    Migrate {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
+}
+
+#[derive(Subcommand)]
+enum KeysCommand {
+    /// Print a new key for `encryption.keys`.
+    Generate,
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", env = "SALLYPORT_CONFIG", default_value = "conf/sallyport.yaml")]
+    config: PathBuf,
+}
+
+/// Runs the program: 0 is fine, 1 failed, 2 wrong usage or configuration.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if rustls::crypto::ring::default_provider().install_default().is_err() {
+        tracing::debug!("a TLS crypto provider was installed already");
+    }
+    match arguments.command {
+        Command::Run { config, upgrade, no_migrate } => run::run(&config.config, upgrade, !no_migrate),
+        Command::Check { config } => check::check(&config.config),
+        Command::Demo { port } => demo::run(port),
+        Command::Keys { command: KeysCommand::Generate } => keys::generate(),
+        Command::Migrate { config } => run::migrate(&config.config),
+    }
+}

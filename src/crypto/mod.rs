@@ -1,1 +1,12 @@
 //! Secrets, digests, random values, sealed values and the key ring.
+
+mod digest;
+pub mod jwt;
+mod key_ring;
+mod random;
+mod secret;
+
+pub use digest::{Digest, constant_time_eq, s256};
+pub use key_ring::{Key, KeyRing, KeyRingError, SealError};
+pub use random::{random_bytes, random_token};
+pub use secret::Secret;

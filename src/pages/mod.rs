@@ -1,1 +1,39 @@
 //! Renders HTML pages from view structs; no JavaScript needed.
+//!
+//! A view holds everything its page says. Text is [`SafeText`], links are [`LocalHref`], and the templates escape all
+//! of it, so that no caller has to remember which of its strings a stranger chose.
+
+mod consent;
+mod csp;
+mod dev_chooser;
+mod display;
+mod landing;
+mod message;
+mod sign_out;
+
+pub use consent::{Client, ClientIdentity, Consent, Redirect, Route, Upstream, UpstreamState, User};
+pub use csp::{FormAction, content_security_policy, style_csp_hash};
+pub use dev_chooser::{DevChooser, DevUser};
+pub use display::{LocalHref, SafeHost, SafeText, safe_host, safe_paragraph, safe_text};
+pub use landing::{Landing, LandingRoute};
+pub use message::{Detail, Error, Link, Message, Tone};
+pub use sign_out::{SignOut, SignedOut};
+
+/// A page: what it renders to, and where its forms may lead.
+pub trait Page: askama::Template {
+    /// What [`content_security_policy`] has to say about forms when it is sent with this page.
+    const FORM_ACTION: FormAction;
+
+    /// The whole HTML document.
+    fn render(&self) -> String {
+        askama::Template::render(self).expect("writing to a string cannot fail")
+    }
+}
+
+/// The one stylesheet, embedded in every page and named by its hash in the policy.
+const STYLE: &str = include_str!("style.css");
+
+#[cfg(test)]
+mod samples;
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,164 @@
 //! The Pingora edge: router, phases, relay, and the one place where errors become HTTP.
+//!
+//! Every request is either for an endpoint of the gateway, which is answered by [`Endpoints`], or for an MCP route. A
+//! request to a route goes upstream only after its token is proven; then it is streamed both ways, unbuffered, with
+//! headers that are built from what may pass rather than by removing what may not.
+
+mod access;
+mod answer;
+mod cors;
+mod edge;
+mod endpoint;
+mod exchange;
+mod failure;
+mod limits;
+mod origins;
+mod refusal;
+mod relay;
+mod router;
+mod tls;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+use pingora::{
+    apps::HttpServerOptions, proxy::HttpProxy, server::configuration::ServerConf, services::listening::Service,
+};
+use thiserror::Error;
+
+pub use cors::AllowedOrigins;
+pub use edge::Gateway;
+pub use endpoint::Endpoints;
+pub use exchange::Exchange;
+pub use relay::Resolve;
+pub use tls::Error as TlsError;
+
+use crate::{crypto::KeyRing, resource_server::ResourceServer, routes::Routes, upstream::Servers, web::OriginRules};
+
+/// What the edge is made of.
+pub struct Parts {
+    /// Who answers the gateway's own endpoints.
+    pub endpoints: Arc<dyn Endpoints>,
+    /// Checks access tokens.
+    pub resource_server: Arc<ResourceServer>,
+    /// The MCP routes.
+    pub routes: Arc<Routes>,
+    /// The upstream of every route.
+    pub servers: Arc<Servers>,
+    /// How the outside reaches us.
+    pub origin_rules: OriginRules,
+    /// Which web pages may call MCP routes.
+    pub allowed_origins: AllowedOrigins,
+    /// Looks up upstreams.
+    pub resolver: Arc<dyn Resolve>,
+    /// Seals MCP session ids.
+    pub key_ring: Arc<KeyRing>,
+    /// Set when this process is about to leave: connections are closed after their answer.
+    pub draining: Arc<AtomicBool>,
+}
+
+/// An address to listen at.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// `host:port`.
+    pub address: String,
+    /// The certificate chain and the private key, PEM files, where TLS is spoken.
+    pub tls: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why the edge cannot be built.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// A route without an upstream.
+    #[error("route `{operation_id}` has no upstream")]
+    NoUpstream {
+        /// The route.
+        operation_id: String,
+    },
+    /// Not an http or https URL with a host.
+    #[error("the URL of upstream `{upstream}` cannot be relayed to")]
+    UnusableUrl {
+        /// The upstream.
+        upstream: String,
+    },
+    /// A host that no `Host` header can carry.
+    #[error("the host of upstream `{upstream}` cannot be sent")]
+    UnusableAuthority {
+        /// The upstream.
+        upstream: String,
+        /// Why.
+        #[source]
+        source: http::header::InvalidHeaderValue,
+    },
+    /// The certificate authorities of an upstream.
+    #[error("the CA file of upstream `{upstream}` cannot be used")]
+    UpstreamCa {
+        /// The upstream.
+        upstream: String,
+        /// Why.
+        #[source]
+        source: tls::Error,
+    },
+    /// The client certificate for an upstream.
+    #[error("the client certificate for upstream `{upstream}` cannot be used")]
+    UpstreamIdentity {
+        /// The upstream.
+        upstream: String,
+        /// Why.
+        #[source]
+        source: tls::Error,
+    },
+    /// The certificate of a listener.
+    #[error("the certificate or the key for `{address}` cannot be used")]
+    Listener {
+        /// The listener.
+        address: String,
+        /// Why.
+        #[source]
+        source: tls::Error,
+    },
+}
+
+/// Sets what the edge needs of Pingora's own configuration; call it before the server is made.
+pub fn configure(conf: &mut ServerConf) {
+    conf.max_retries = ATTEMPTS;
+}
+
+/// The proxy application: what a service runs, and what tests run on connections of their own.
+pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> HttpProxy<Gateway> {
+    let mut proxy = HttpProxy::new(gateway, Arc::clone(conf));
+    proxy.handle_init_modules();
+    let mut options = HttpServerOptions::default();
+    // CONNECT comes to us only to get our own 405.
+    options.allow_connect_method_proxying = true;
+    options.h2_idle_timeout = Some(H2_IDLE);
+    proxy.server_options = Some(options);
+    proxy
+}
+
+/// The service that a Pingora server runs; HTTP/2 is spoken where TLS is.
+pub fn service(
+    gateway: Gateway,
+    conf: &Arc<ServerConf>,
+    listeners: &[Listener],
+) -> Result<Service<HttpProxy<Gateway>>, Error> {
+    let mut service = Service::new("gateway".to_owned(), application(gateway, conf));
+    for Listener { address, tls } in listeners {
+        match tls {
+            None => service.add_tcp(address),
+            Some((certificate, key)) => {
+                let settings = tls::listener(certificate, key)
+                    .map_err(|source| Error::Listener { address: address.clone(), source })?;
+                service.add_tls_with_settings(address, None, settings);
+            }
+        }
+    }
+    Ok(service)
+}
+
+/// One for each redirect, for each further address and for a stale connection; each has its own limit.
+const ATTEMPTS: usize = 8;
+const H2_IDLE: Duration = Duration::from_secs(300);

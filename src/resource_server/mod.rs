@@ -1,1 +1,148 @@
-//! Turns a bearer token into a `Principal`, or a challenge.
+//! Turns a bearer token into a `Principal`, or a refusal that says which challenge to answer with.
+//!
+//! The warm path is one SHA-256, one cache look-up and a few comparisons. An entry is believed for [`STALENESS`]; after
+//! that, or when this process revokes the grant, the store is asked again. Expiry and audience are checked every time.
+
+mod principal;
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use quick_cache::sync::Cache;
+use thiserror::Error;
+
+pub use principal::Principal;
+
+use crate::{
+    clock::{Clock, Timestamp},
+    crypto::Digest,
+    oauth::{bearer, scope},
+    routes::Route,
+    store::{self, AccessToken, Change, Changes, Store},
+    web::Origin,
+};
+
+/// How long a token that was revoked by another process may still be accepted.
+pub const STALENESS: Duration = Duration::from_secs(10);
+
+/// Why a request is not let in.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// No credentials came with the request.
+    #[error("no access token was sent")]
+    Missing,
+    /// The header is not one well-formed bearer token.
+    #[error("the Authorization header does not hold one bearer token")]
+    Malformed,
+    /// Unknown, expired or revoked: which of them is nobody's business.
+    #[error("the access token is unknown, expired or revoked")]
+    Invalid,
+    /// A token of another route or of another origin.
+    #[error("the access token is not for this route")]
+    InvalidAudience,
+    /// The right route but not the scope.
+    #[error("the access token lacks the scope mcp:tools")]
+    InsufficientScope,
+    /// The store could not say.
+    #[error("the access token cannot be checked at the moment")]
+    Unavailable(#[source] store::Error),
+}
+
+/// Checks access tokens.
+pub struct ResourceServer {
+    store: Arc<dyn Store>,
+    clock: Clock,
+    cache: Cache<Digest, Arc<Entry>>,
+    revocations: AtomicU64,
+}
+
+struct Entry {
+    principal: Arc<Principal>,
+    loaded_at: Timestamp,
+}
+
+impl ResourceServer {
+    /// A resource server that forgets what `changes` announces as revoked.
+    pub fn new(store: Arc<dyn Store>, changes: &Changes, clock: Clock) -> Arc<Self> {
+        let server = Arc::new(Self { store, clock, cache: Cache::new(CACHED_TOKENS), revocations: AtomicU64::new(0) });
+        let weak = Arc::downgrade(&server);
+        changes.subscribe(move |change| {
+            if let Some(server) = weak.upgrade() {
+                server.forget(change);
+            }
+        });
+        server
+    }
+
+    /// The principal of a request to `route` that reached us at `origin`, proven by its only `Authorization` header.
+    pub async fn authenticate(
+        &self,
+        headers: &http::HeaderMap,
+        origin: &Origin,
+        route: &Route,
+    ) -> Result<Arc<Principal>, Refusal> {
+        let token = match bearer::token(headers) {
+            Ok(token) => token,
+            Err(bearer::Error::Missing) => return Err(Refusal::Missing),
+            Err(_malformed) => return Err(Refusal::Malformed),
+        };
+        if !looks_like_ours(token) {
+            return Err(Refusal::Invalid);
+        }
+        let principal = self.principal(Digest::of(token)).await?;
+        if !principal.is_for(origin, route) {
+            return Err(Refusal::InvalidAudience);
+        }
+        if !scope::contains(principal.scope(), scope::TOOLS) {
+            return Err(Refusal::InsufficientScope);
+        }
+        Ok(principal)
+    }
+
+    async fn principal(&self, digest: Digest) -> Result<Arc<Principal>, Refusal> {
+        let now = self.clock.now();
+        if let Some(entry) = self.cache.get(&digest)
+            && now < entry.loaded_at.plus(STALENESS)
+        {
+            return if now < entry.principal.expires_at() {
+                Ok(Arc::clone(&entry.principal))
+            } else {
+                Err(Refusal::Invalid)
+            };
+        }
+        let revocations = self.revocations.load(Ordering::Acquire);
+        let Some(AccessToken { grant, expires_at }) =
+            self.store.access_token(&digest, now).await.map_err(Refusal::Unavailable)?
+        else {
+            self.cache.remove(&digest);
+            return Err(Refusal::Invalid);
+        };
+        let principal = Arc::new(Principal::proven(grant, expires_at));
+        self.cache.insert(digest, Arc::new(Entry { principal: Arc::clone(&principal), loaded_at: now }));
+        if self.revocations.load(Ordering::Acquire) != revocations {
+            self.cache.remove(&digest);
+        }
+        Ok(principal)
+    }
+
+    fn forget(&self, change: &Change) {
+        self.revocations.fetch_add(1, Ordering::AcqRel);
+        match change {
+            Change::AccessTokenRevoked(digest) => drop(self.cache.remove(digest)),
+            Change::GrantRevoked(grant) => self.cache.retain(|_, entry| entry.principal.grant_id() != grant),
+        }
+    }
+}
+
+/// Our tokens have one shape; anything else needs no look-up.
+fn looks_like_ours(token: &str) -> bool {
+    let base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    token.strip_prefix("at_").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(base64url))
+}
+
+const CACHED_TOKENS: usize = 100_000;

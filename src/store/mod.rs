@@ -1,1 +1,60 @@
 //! The store: what outlives a request, as whole atomic operations that say what happened.
+//!
+//! Every method is one business operation and one transaction. The condition stands inside the statement that spends,
+//! so that two requests, two threads or two replicas can never both win. Times are parameters. Tokens, codes, client
+//! secrets and cookies come in as digests; nothing here can be presented by who reads the database.
+
+mod changes;
+mod clients;
+mod error;
+mod grants;
+mod interactions;
+mod sessions;
+pub mod sqlite;
+
+#[cfg(test)]
+mod contract;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use changes::{Change, Changes};
+pub use clients::{AuthMethod, Client, ClientId, Clients};
+pub use error::Error;
+pub use grants::{
+    AccessToken, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, NewGrant, RedeemedCode, RefreshToken, Revoked,
+    Rotation,
+};
+pub use interactions::{Interaction, InteractionId, Interactions, Login};
+pub use sessions::{BrowserSession, BrowserSessions, SubjectId, User};
+
+use crate::clock::Timestamp;
+
+/// How long the reuse of a rotated refresh token is recognised, and answered by revoking its grant.
+pub const ROTATED_TOKENS_ARE_KEPT_FOR: Duration = Duration::from_hours(90 * 24);
+
+/// What a store operation returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything the gateway keeps; one value serves all threads.
+#[async_trait]
+pub trait Store: Clients + Interactions + Grants + BrowserSessions + Send + Sync + 'static {
+    /// Brings the schema up to date under a lock; safe to call from several processes at once.
+    async fn migrate(&self) -> Result<()>;
+
+    /// Whether the store answers, for readiness.
+    async fn ping(&self) -> Result<()>;
+
+    /// Removes a bounded number of rows that can never matter again at `now`, and says how many.
+    ///
+    /// A registered client goes when it was last used before `unused_since` and no live grant is of it. A grant goes
+    /// when it is revoked or expired, or when its code expired without having been redeemed. A redeemed code stays as
+    /// long as its grant, since its reuse must be seen. So does a rotated refresh token, but at most for
+    /// [`ROTATED_TOKENS_ARE_KEPT_FOR`]: a client that refreshes every 15 minutes would leave 350,000 of them in ten
+    /// years. Later it is an unknown token. The sealed successors of a rotation are wiped when its grace window ends;
+    /// a wiped row counts as removed. What is known of a user stays.
+    ///
+    /// Call it again as long as it says more than zero; what it removes in one call stays bounded.
+    async fn remove_expired(&self, now: Timestamp, unused_since: Timestamp) -> Result<u64>;
+}

@@ -1,0 +1,48 @@
+//! The admin listener: is the process alive, and can it serve?
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use http::{Response, StatusCode, header};
+use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
+
+use crate::store::Store;
+
+/// Answers `/healthz` and `/readyz`.
+pub(super) struct Admin {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) draining: Arc<AtomicBool>,
+}
+
+#[async_trait]
+impl ServeHttp for Admin {
+    async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
+        match session.req_header().uri.path() {
+            "/healthz" => answer(StatusCode::OK, "ok\n"),
+            "/readyz" if self.draining.load(Ordering::Acquire) => answer(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            "/readyz" => match tokio::time::timeout(STORE_TIMEOUT, self.store.ping()).await {
+                Ok(Ok(())) => answer(StatusCode::OK, "ready\n"),
+                Ok(Err(_)) | Err(_) => answer(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
+            },
+            _ => answer(StatusCode::NOT_FOUND, "not found\n"),
+        }
+    }
+}
+
+fn answer(status: StatusCode, text: &'static str) -> Response<Vec<u8>> {
+    let mut response = Response::new(text.as_bytes().to_vec());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CONTENT_LENGTH, text.len().into());
+    headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
+    response
+}
+
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);

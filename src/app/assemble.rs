@@ -1,0 +1,228 @@
+//! From a checked configuration to the parts of a gateway.
+
+use std::{
+    io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    sync::{Arc, atomic::AtomicBool},
+};
+
+use anyhow::{Context, bail};
+use async_trait::async_trait;
+
+use super::{endpoints::OwnEndpoints, key_file};
+use crate::{
+    authorization_server::{self, AuthorizationServer},
+    clock::Clock,
+    config::{self, Config},
+    crypto::{Key, KeyRing, Secret},
+    identity::{self, Identity, oidc},
+    outbound, proxy,
+    resource_server::ResourceServer,
+    routes::{Route, Routes},
+    store::{Changes, Store, sqlite::SqliteStore},
+    upstream,
+    web::{BasePath, Origin, OriginRules},
+};
+
+/// The store that the configuration names; nothing is read or written yet where that can be helped.
+pub(super) fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
+    Ok(match &config.store {
+        config::Store::Sqlite { path } => {
+            Arc::new(SqliteStore::open(path).with_context(|| format!("cannot open the store {}", path.display()))?)
+        }
+        config::Store::Postgres { .. } => bail!("PostgreSQL is not available yet"),
+    })
+}
+
+/// The gateway's edge with everything behind it.
+pub(super) fn gateway(
+    config: &Config,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    draining: Arc<AtomicBool>,
+) -> anyhow::Result<proxy::Parts> {
+    let key_ring = Arc::new(key_ring(config)?);
+    let changes = Arc::new(Changes::default());
+    let routes = Arc::new(Routes::new(config.routes.iter().map(route)));
+    let base_path = BasePath::new(config.server.base_path.as_str());
+    let resolver = Arc::new(outbound::Resolver::system());
+    let identity = Arc::new(Identity::new(
+        provider(config, Arc::clone(&resolver), clock.clone())?,
+        identity::Settings {
+            base_path: base_path.clone(),
+            session_ttl: config.browser_login.session_ttl,
+            state_ttl: config.browser_login.state_ttl,
+        },
+        Arc::clone(&store),
+        Arc::clone(&key_ring),
+        clock.clone(),
+    ));
+    let authorization_server = AuthorizationServer::new(
+        authorization_server::Settings {
+            base_path: base_path.clone(),
+            access_token_ttl: config.gateway.access_token_ttl,
+            grant_ttl: config.gateway.refresh_token_ttl,
+            refresh_grace: config.gateway.refresh_grace,
+            interaction_ttl: config.browser_login.state_ttl,
+        },
+        Arc::clone(&routes),
+        Arc::clone(&identity),
+        Arc::clone(&store),
+        Arc::clone(&changes),
+        clock.clone(),
+    );
+    Ok(proxy::Parts {
+        endpoints: Arc::new(OwnEndpoints { base_path, authorization_server, identity, routes: Arc::clone(&routes) }),
+        resource_server: ResourceServer::new(store, &changes, clock.clone()),
+        routes,
+        servers: Arc::new(servers(config)?),
+        origin_rules: OriginRules {
+            public_origins: config.server.public_origins.iter().filter_map(origin).collect(),
+            trusted_proxies: config.server.trusted_proxies.clone(),
+        },
+        allowed_origins: allowed_origins(config),
+        resolver: Arc::new(Upstreams(resolver)),
+        key_ring,
+        draining,
+    })
+}
+
+fn allowed_origins(config: &Config) -> proxy::AllowedOrigins {
+    let mut allowed = proxy::AllowedOrigins::default();
+    for entry in &config.server.allowed_origins {
+        match entry {
+            config::AllowedOrigin::Any => allowed.any = true,
+            config::AllowedOrigin::Exactly(only) => allowed.listed.extend(origin(only)),
+        }
+    }
+    allowed
+}
+
+fn origin(origin: &config::Origin) -> Option<Origin> {
+    Origin::parse(&origin.to_string())
+}
+
+fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
+    let mut keys: Vec<Key> =
+        config.encryption_keys.iter().map(|key| Key { id: key.id.clone(), bytes: key.bytes.clone() }).collect();
+    if keys.is_empty() {
+        keys.push(key_file::load_or_create(&embedded_key_path(&config.store))?);
+    }
+    KeyRing::new(&keys).context("`encryption.keys` cannot be used")
+}
+
+/// Beside the database file; PostgreSQL needs `encryption.keys`, which the configuration has checked.
+fn embedded_key_path(store: &config::Store) -> PathBuf {
+    match store {
+        config::Store::Sqlite { path } => path.with_extension("key"),
+        config::Store::Postgres { .. } => PathBuf::from("sallyport.key"),
+    }
+}
+
+fn route(route: &config::Route) -> Route {
+    Route {
+        path: route.path.as_str().to_owned(),
+        operation_id: route.operation_id.clone(),
+        title: route.summary.clone(),
+        upstream_id: route.upstream.id.clone(),
+        upstream_title: route.upstream.display_name.clone(),
+    }
+}
+
+fn provider(config: &Config, resolver: Arc<outbound::Resolver>, clock: Clock) -> anyhow::Result<identity::Provider> {
+    Ok(match &config.identity {
+        config::Identity::Dev { users } => identity::Provider::Dev { users: users.clone() },
+        config::Identity::Oidc(oidc) => {
+            let settings = outbound::Settings {
+                allow_private: config.outbound.allow_private_networks.clone(),
+                allow_loopback: false,
+                extra_ca_pem: read_optional(config.outbound.ca_file.as_deref())?,
+                user_agent: USER_AGENT.to_owned(),
+            };
+            let client = outbound::Client::new(&settings, resolver).context("the outbound HTTP client cannot start")?;
+            let settings = oidc::ProviderSettings {
+                name: oidc.provider.name().to_owned(),
+                issuer: oidc.issuer.clone(),
+                endpoints: oidc::Endpoints {
+                    authorize: oidc.endpoints.authorize.clone(),
+                    token: oidc.endpoints.token.clone(),
+                    jwks: oidc.endpoints.jwks.clone(),
+                },
+                client_id: oidc.client_id.clone(),
+                client_secret: oidc.client_secret.clone(),
+                scope: oidc.scope.clone(),
+                audience: oidc.audience.clone(),
+                pkce: pkce(oidc),
+                timeout: oidc.remote_timeout,
+            };
+            let provider = oidc::Provider::new(settings, client, clock).context("`identity` cannot be used")?;
+            identity::Provider::Oidc(Box::new(provider))
+        }
+    })
+}
+
+fn pkce(oidc: &config::Oidc) -> oidc::Pkce {
+    match oidc.pkce {
+        config::PkceMode::Auto if !oidc.provider.accepts_pkce() => oidc::Pkce::Auto,
+        config::PkceMode::Auto | config::PkceMode::S256 => oidc::Pkce::S256,
+        config::PkceMode::None => oidc::Pkce::None,
+    }
+}
+
+fn servers(config: &Config) -> anyhow::Result<upstream::Servers> {
+    let servers = config.routes.iter().map(|route| Ok((route.operation_id.clone(), server(config, &route.upstream)?)));
+    Ok(upstream::Servers::new(servers.collect::<anyhow::Result<Vec<_>>>()?))
+}
+
+fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstream::Server> {
+    let ca_file = upstream.tls.ca_file.as_deref().or(config.outbound.ca_file.as_deref());
+    let client_identity = upstream.tls.client.as_ref().map(|client| {
+        let key = String::from_utf8(read(&client.key)?)
+            .with_context(|| format!("{} is not a PEM file", client.key.display()))?;
+        anyhow::Ok((read(&client.cert)?, Secret::new(key)))
+    });
+    let credential = match &upstream.auth {
+        config::UpstreamAuth::Header(headers) => upstream::CredentialSource::Headers(headers.as_slice().into()),
+        config::UpstreamAuth::None => upstream::CredentialSource::None,
+        config::UpstreamAuth::UserOauth(_) | config::UpstreamAuth::SharedOauth(_) | config::UpstreamAuth::IdJag(_) => {
+            bail!("authMode `{}` of the upstream `{}` is not available", upstream.auth.mode().name(), upstream.id)
+        }
+    };
+    Ok(upstream::Server {
+        id: upstream.id.clone(),
+        url: upstream.url.clone(),
+        http: match upstream.http {
+            config::HttpVersion::Http1 => upstream::HttpVersion::Http1,
+            config::HttpVersion::Http2 => upstream::HttpVersion::Http2,
+            config::HttpVersion::Auto => upstream::HttpVersion::Negotiated,
+        },
+        connect_timeout: upstream.connect_timeout,
+        response_timeout: upstream.response_timeout,
+        forward_search: upstream.forward_search,
+        follow_redirects: upstream.follow_redirects,
+        tls: upstream::Tls { ca_pem: read_optional(ca_file)?, client_identity: client_identity.transpose()? },
+        credential,
+    })
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn read_optional(path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
+    path.map(read).transpose()
+}
+
+/// Some hosts refuse calls without one.
+const USER_AGENT: &str = concat!("sallyport/", env!("CARGO_PKG_VERSION"));
+
+/// The resolver as the edge asks it.
+struct Upstreams(Arc<outbound::Resolver>);
+
+#[async_trait]
+impl proxy::Resolve for Upstreams {
+    async fn lookup(&self, host: &str) -> io::Result<Arc<[IpAddr]>> {
+        self.0.lookup(host).await.map_err(io::Error::other)
+    }
+}

@@ -1,0 +1,63 @@
+//! The gateway's own endpoints, in one visible table.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use http::{Method, StatusCode};
+
+use crate::{
+    authorization_server::{self, AuthorizationServer},
+    identity::{self, Identity, page_response},
+    pages::{Landing, LandingRoute, safe_text},
+    proxy::Endpoints,
+    routes::Routes,
+    web::{BasePath, Request, Response},
+};
+
+/// Everything that answers requests that are not for a route.
+pub(super) struct OwnEndpoints {
+    pub(super) base_path: BasePath,
+    pub(super) authorization_server: AuthorizationServer,
+    pub(super) identity: Arc<Identity>,
+    pub(super) routes: Arc<Routes>,
+}
+
+#[async_trait]
+impl Endpoints for OwnEndpoints {
+    fn claims(&self, path: &str) -> bool {
+        authorization_server::is_discovery(path)
+            || self.base_path.endpoint(path).is_some_and(|endpoint| {
+                endpoint == "/" || authorization_server::is_endpoint(endpoint) || identity::is_endpoint(endpoint)
+            })
+    }
+
+    async fn answer(&self, request: Request) -> Response {
+        if let Some(document) = self.authorization_server.discover(&request) {
+            return document;
+        }
+        match self.base_path.endpoint(&request.path).unwrap_or_default() {
+            "/" => self.landing(&request),
+            endpoint if identity::is_endpoint(endpoint) => self.identity.answer(endpoint, &request).await,
+            endpoint => self.authorization_server.answer(endpoint, &request).await,
+        }
+    }
+}
+
+impl OwnEndpoints {
+    /// What a person sees who opens the gateway itself.
+    fn landing(&self, request: &Request) -> Response {
+        if request.method != Method::GET {
+            return Response::method_not_allowed("GET");
+        }
+        let routes = self
+            .routes
+            .iter()
+            .map(|route| LandingRoute {
+                title: safe_text(&route.title),
+                name: route.operation_id.clone(),
+                url: format!("{}{}", request.origin, route.path),
+            })
+            .collect();
+        page_response(&Landing { routes }, StatusCode::OK)
+    }
+}

@@ -1,0 +1,87 @@
+//! `sallyport run` and `sallyport migrate`.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use crate::{
+    app::{self, Start},
+    config::{self, Config},
+    telemetry,
+};
+
+/// Serves until a signal ends it.
+pub(super) fn run(path: &Path, upgrade: bool, migrate: bool) -> ExitCode {
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(refusal) => return refusal,
+    };
+    start_log(&config);
+    for warning in &config.warnings {
+        tracing::warn!(event = "mcp_config_warning", "{warning}");
+    }
+    ended(app::run(&config, Start { upgrade, migrate, ..Start::default() }))
+}
+
+/// Brings the store's schema up to date.
+pub(super) fn migrate(path: &Path) -> ExitCode {
+    let config = match load(path) {
+        Ok(config) => config,
+        Err(refusal) => return refusal,
+    };
+    start_log(&config);
+    ended(app::migrate(&config))
+}
+
+/// Loads a configuration that this program can serve; otherwise says on standard error what is wrong.
+pub(super) fn load(path: &Path) -> Result<Config, ExitCode> {
+    let environment = |name: &str| std::env::var(name).ok();
+    let refusal = match config::load(config::Source::Path(path.to_owned()), &environment) {
+        Ok(config) => {
+            let unavailable = config::unavailable(&config);
+            if unavailable.is_empty() {
+                return Ok(config);
+            }
+            unavailable.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+        }
+        Err(error) => error.to_string(),
+    };
+    complain(&refusal);
+    Err(ExitCode::from(WRONG_CONFIGURATION))
+}
+
+/// Says on standard error why the program ends.
+pub(super) fn complain(text: &str) {
+    // Nobody is left to tell when standard error is closed.
+    drop(writeln!(io::stderr(), "{text}"));
+}
+
+pub(super) fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&format!("sallyport: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(config: &Config) {
+    let format = match config.log.format {
+        config::LogFormat::Auto => telemetry::Format::for_terminal(),
+        config::LogFormat::Json => telemetry::Format::Json,
+        config::LogFormat::Pretty => telemetry::Format::Pretty,
+    };
+    let level = match config.log.level {
+        config::LogLevel::Error => telemetry::Level::Error,
+        config::LogLevel::Warn => telemetry::Level::Warn,
+        config::LogLevel::Info => telemetry::Level::Info,
+        config::LogLevel::Debug => telemetry::Level::Debug,
+        config::LogLevel::Trace => telemetry::Level::Trace,
+    };
+    telemetry::init(format, level);
+}
+
+const WRONG_CONFIGURATION: u8 = 2;

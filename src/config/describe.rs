@@ -1,0 +1,132 @@
+//! What `sallyport check` prints: everything that was derived, and what to register where.
+
+use std::fmt::Write;
+
+use crate::config::identity::{Identity, Oidc};
+use crate::config::origin::Origin;
+use crate::config::route::Route;
+use crate::config::unavailable::unavailable;
+use crate::config::{Config, Store};
+
+/// The configuration in words: who reaches what under which URL, and what to register at other servers.
+pub fn describe(config: &Config) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write(&mut text, config);
+    text
+}
+
+fn write(out: &mut String, config: &Config) -> std::fmt::Result {
+    let origins = Origins::of(config);
+    writeln!(out, "Configuration   {}", config.name)?;
+    writeln!(out)?;
+    writeln!(out, "Gateway")?;
+    for listener in &config.server.listen {
+        let scheme = if listener.tls.is_some() { "https" } else { "http" };
+        writeln!(out, "  listens on      {scheme}://{}", listener.address)?;
+    }
+    writeln!(out, "  admin           http://{}", config.server.admin_listen)?;
+    for origin in &origins.list {
+        writeln!(out, "  origin, issuer  {origin}")?;
+    }
+    if let Some(note) = origins.note {
+        writeln!(out, "                  {note}")?;
+    }
+    match &config.store {
+        Store::Sqlite { path } => writeln!(out, "  store           SQLite, {}", path.display())?,
+        Store::Postgres { .. } => writeln!(out, "  store           PostgreSQL")?,
+    }
+    writeln!(out)?;
+    identity(out, config, &origins)?;
+    for item in &config.routes {
+        route(out, item, config, &origins)?;
+    }
+    notes(out, config)
+}
+
+fn identity(out: &mut String, config: &Config, origins: &Origins) -> std::fmt::Result {
+    let oidc: &Oidc = match &config.identity {
+        Identity::Oidc(oidc) => oidc,
+        Identity::Dev { users } => {
+            writeln!(out, "Identity provider: dev (anybody on this machine, without a password)")?;
+            return writeln!(out, "  users           {}", users.join(", "));
+        }
+    };
+    writeln!(out, "Identity provider: {}", oidc.provider.name())?;
+    writeln!(out, "  issuer          {}", oidc.issuer)?;
+    let endpoints = [
+        ("keys", &oidc.endpoints.jwks),
+        ("authorization", &oidc.endpoints.authorize),
+        ("token", &oidc.endpoints.token),
+    ];
+    for (name, url) in endpoints {
+        let url = url.as_ref().map_or("discovered from the issuer", url::Url::as_str);
+        writeln!(out, "  {name:<15} {url}")?;
+    }
+    writeln!(out, "  client id       {}", oidc.client_id)?;
+    writeln!(out, "  scope           {}", oidc.scope)?;
+    writeln!(out, "  Register there this redirect URI:")?;
+    let callback = config.server.base_path.join("/oauth/callback");
+    origins.list.iter().try_for_each(|origin| writeln!(out, "    {origin}{callback}"))
+}
+
+fn route(out: &mut String, route: &Route, config: &Config, origins: &Origins) -> std::fmt::Result {
+    let Route { path, operation_id, summary, upstream, .. } = route;
+    writeln!(out)?;
+    writeln!(out, "Route {operation_id}: {summary}")?;
+    for origin in &origins.list {
+        writeln!(out, "  MCP URL         {origin}{path}")?;
+        writeln!(out, "  metadata        {origin}/.well-known/oauth-protected-resource{path}")?;
+    }
+    let mode = upstream.auth.mode().name();
+    writeln!(out, "  upstream        {} ({}, authMode {mode})", upstream.url, upstream.id)?;
+    if upstream.auth.has_connections() {
+        let callback = config.server.base_path.join(&format!("/auth/connections/{}/callback", upstream.id));
+        writeln!(out, "  Where the upstream's authorization server asks for a redirect URI, register:")?;
+        for origin in &origins.list {
+            writeln!(out, "    {origin}{callback}")?;
+        }
+    }
+    Ok(())
+}
+
+fn notes(out: &mut String, config: &Config) -> std::fmt::Result {
+    let missing = unavailable(config);
+    for (title, problems) in [("Warnings", &config.warnings), ("Not available in this version", &missing)] {
+        if problems.is_empty() {
+            continue;
+        }
+        writeln!(out)?;
+        writeln!(out, "{title}")?;
+        for problem in problems {
+            writeln!(out, "  {}:{problem}", config.name)?;
+        }
+    }
+    Ok(())
+}
+
+/// The origins to show.
+struct Origins {
+    list: Vec<String>,
+    note: Option<&'static str>,
+}
+
+impl Origins {
+    fn of(config: &Config) -> Self {
+        let pinned = &config.server.public_origins;
+        if !pinned.is_empty() {
+            return Self { list: pinned.iter().map(Origin::to_string).collect(), note: None };
+        }
+        let derived = |listener: &crate::config::server::Listener| {
+            let scheme = if listener.tls.is_some() { "https" } else { "http" };
+            match listener.address.ip() {
+                ip if ip.is_unspecified() => format!("{scheme}://<host>:{}", listener.address.port()),
+                _ => format!("{scheme}://{}", listener.address),
+            }
+        };
+        Self {
+            list: config.server.listen.iter().map(derived).collect(),
+            note: Some("(derived from each request; set server.publicOrigin to pin it)"),
+        }
+    }
+}

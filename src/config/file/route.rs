@@ -1,0 +1,26 @@
+//! `routes[]`.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::default::*;
+use super::{Capabilities, Upstream};
+use crate::config::at::At;
+
+/// An MCP endpoint that clients see, with the upstream MCP server behind it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Route {
+    /// The path of the endpoint, such as `/mcp/linear-v1`.
+    pub path: At<String>,
+    /// Names the route in tokens, logs and events; must not change while grants live.
+    pub operation_id: At<String>,
+    /// What people see: in `resource_name`, on the consent page, in the registry. Default: the upstream's `displayName`.
+    #[schemars(default = "null")]
+    pub summary: At<String>,
+    /// The MCP server behind the route.
+    pub upstream: Upstream,
+    /// Which of the upstream's capabilities are visible. Unset: all.
+    #[schemars(default = "section")]
+    pub capabilities: Capabilities,
+}

@@ -1,0 +1,41 @@
+//! What a configuration may ask for and this version of the program does not do.
+//!
+//! Such a configuration is valid, so it loads; the program refuses to start with it rather than ignore a part of it.
+//! Whoever builds a feature deletes its line from [`NOT_YET`].
+
+use crate::config::file::AuthMode;
+use crate::config::problem::{Fault, Problem};
+use crate::config::{Config, Place};
+
+/// Something that a configuration asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// An `authMode` of an upstream, given or by default.
+    AuthMode(AuthMode),
+    /// `routes[].capabilities`.
+    Capabilities,
+    /// `routes[].capabilities.accessControl`.
+    AccessControl,
+    /// `telemetry.otlpEndpoint`.
+    OtlpTraces,
+}
+
+/// What is not available, and what the message calls it.
+const NOT_YET: &[(Feature, &str)] = &[
+    (Feature::AuthMode(AuthMode::UserOauth), "authMode `user-oauth` (the default; set `none` or `header`)"),
+    (Feature::AuthMode(AuthMode::SharedOauth), "authMode `shared-oauth`"),
+    (Feature::AuthMode(AuthMode::IdJag), "authMode `id-jag`"),
+    (Feature::Capabilities, "the capability filter"),
+    (Feature::AccessControl, "access control by roles and groups"),
+    (Feature::OtlpTraces, "the export of traces"),
+];
+
+/// What the configuration asks for and the program cannot do. The program starts only if there is none.
+pub fn unavailable(config: &Config) -> Vec<Problem> {
+    let name_of = |feature: &Feature| NOT_YET.iter().find(|(known, _)| known == feature).map(|(_, name)| *name);
+    let problem = |(feature, place): &(Feature, Place)| {
+        let feature = name_of(feature)?;
+        Some(Problem { place: place.clone(), fault: Fault::Unavailable { feature } })
+    };
+    config.features.iter().filter_map(problem).collect()
+}

@@ -1,0 +1,202 @@
+//! One login: to the identity provider and back.
+//!
+//! The browser carries a cookie per login, so that two tabs do not disturb each other; it is worth nothing without the
+//! `state`, and the `state` nothing without it (RFC 9700 section 4.7.1). A login establishes the browser session and
+//! nothing else: what the client gets is decided on the consent page.
+
+use http::{StatusCode, header};
+
+use super::{CALLBACK, DEV_LOGIN, Identity, Provider, SETUP, Trouble, oidc, trouble_page};
+use crate::{
+    crypto::{Digest, Secret, random_token, s256},
+    oauth::Params,
+    store::{InteractionId, Login, SubjectId, User},
+    web::{Cookie, Request, Response, cookie},
+};
+
+/// A login that came back, spent, and the `Set-Cookie` value that takes its cookie away.
+pub(super) struct Taken {
+    login: Login,
+    clear_cookie: String,
+}
+
+impl Identity {
+    /// Sends the browser to sign in; afterwards it comes to the setup page of `interaction`.
+    pub async fn begin_login(&self, request: &Request, interaction: &InteractionId) -> Response {
+        let state = random_token("");
+        let browser = random_token("");
+        let redirect_uri = self.settings.base_path.url(&request.origin, CALLBACK);
+        let (location, nonce, verifier) = match &self.provider {
+            Provider::Dev { .. } => {
+                (format!("{}?state={state}", self.settings.base_path.path(DEV_LOGIN)), String::new(), None)
+            }
+            Provider::Oidc(provider) => match provider.begin(&redirect_uri, &state).await {
+                Ok(begin) => (begin.url.to_string(), begin.nonce, begin.code_verifier),
+                Err(error) => return Self::provider_trouble(request, &error),
+            },
+        };
+        let login = Login {
+            state: Digest::of(&state),
+            browser: Digest::of(&browser),
+            nonce,
+            sealed_verifier: verifier.map(|verifier| self.key_ring.seal(VERIFIER, verifier.expose().as_bytes())),
+            redirect_uri,
+            interaction: Some(interaction.clone()),
+            expires_at: self.clock.now().plus(self.settings.state_ttl),
+        };
+        if let Err(error) = self.store.create_login(&login).await {
+            tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, %error, "a login could not begin");
+            return trouble_page(request, &Trouble::STORE);
+        }
+        let name = cookie_name(&state);
+        let cookie = Cookie { name: &name, secure: request.origin.is_secure() };
+        Response::see_other(&location)
+            .with(header::SET_COOKIE, &cookie.set(&browser, self.settings.state_ttl.as_secs()))
+    }
+
+    /// The identity provider's redirect back to us (OpenID Connect Core section 3.1.2.5).
+    pub(super) async fn callback(&self, request: &Request) -> Response {
+        let Provider::Oidc(provider) = &self.provider else {
+            return trouble_page(request, &Trouble::STALE);
+        };
+        let Ok(params) = Params::parse(request.query.as_deref().unwrap_or_default().as_bytes()) else {
+            return trouble_page(request, &Trouble::MALFORMED);
+        };
+        let (Ok(Some(state)), Ok(code), Ok(error), Ok(iss)) =
+            (params.get("state"), params.get("code"), params.get("error"), params.get("iss"))
+        else {
+            return trouble_page(request, &Trouble::MALFORMED);
+        };
+        let taken = match self.take_login(request, state).await {
+            Ok(taken) => taken,
+            Err(page) => return page,
+        };
+        let login = &taken.login;
+        if let Err(error) = provider.check_callback_iss(iss).await {
+            return Self::provider_trouble(request, &error);
+        }
+        let code = match (code, error) {
+            (Some(code), None) => code,
+            (_, Some(error)) => return refused(request, error),
+            (None, None) => return trouble_page(request, &Trouble::MALFORMED),
+        };
+        let verifier = match login.sealed_verifier.as_deref().map(|sealed| self.key_ring.open(VERIFIER, sealed)) {
+            None => None,
+            Some(Ok(verifier)) => Some(Secret::new(String::from_utf8_lossy(&verifier))),
+            Some(Err(error)) => {
+                tracing::error!(event = "mcp_auth_login_failed", requestId = %request.id, %error, "unreadable login");
+                return trouble_page(request, &Trouble::STALE);
+            }
+        };
+        match provider.finish(code, &login.redirect_uri, &login.nonce, verifier.as_ref()).await {
+            Ok(claims) => self.finish_login(request, taken, user_of(claims)).await,
+            Err(error) => Self::provider_trouble(request, &error),
+        }
+    }
+
+    /// Spends the login that this browser began with this state, or says what page to show instead.
+    pub(super) async fn take_login(&self, request: &Request, state: &str) -> Result<Taken, Response> {
+        let name = cookie_name(state);
+        let kind = Cookie { name: &name, secure: request.origin.is_secure() };
+        let Some(browser) = cookie(&request.headers, &kind) else {
+            tracing::info!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "foreign_browser",
+                "a login came back to a browser that did not begin it");
+            return Err(trouble_page(request, &Trouble::STALE));
+        };
+        match self.store.take_login(&Digest::of(state), &Digest::of(browser), self.clock.now()).await {
+            Ok(Some(login)) => Ok(Taken { login, clear_cookie: kind.clear() }),
+            Ok(None) => {
+                tracing::info!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "stale_state",
+                    "a login came back that is over or was never begun");
+                Err(trouble_page(request, &Trouble::STALE))
+            }
+            Err(error) => {
+                tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, %error, "login callback");
+                Err(trouble_page(request, &Trouble::STORE))
+            }
+        }
+    }
+
+    /// Opens the browser session and goes on to the setup page.
+    pub(super) async fn finish_login(&self, request: &Request, taken: Taken, user: User) -> Response {
+        let Taken { login, clear_cookie } = taken;
+        let subject = user.subject.clone();
+        let bound = async {
+            let opened = self.open_session(request, user).await?;
+            let bound = match &login.interaction {
+                Some(interaction) => self.store.bind_interaction(interaction, &opened.digest, self.clock.now()).await?,
+                None => false,
+            };
+            Ok::<_, crate::store::Error>((opened, bound))
+        };
+        let (opened, bound) = match bound.await {
+            Ok(done) => done,
+            Err(error) => {
+                tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, %error, "login");
+                return trouble_page(request, &Trouble::STORE);
+            }
+        };
+        tracing::info!(event = "mcp_auth_login_succeeded", requestId = %request.id, subjectId = %subject, "signed in");
+        let answer = match login.interaction {
+            Some(interaction) if bound => {
+                Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), &interaction))
+            }
+            _ => trouble_page(request, &Trouble::STALE),
+        };
+        answer.with(header::SET_COOKIE, &opened.set_cookie).with(header::SET_COOKIE, &clear_cookie)
+    }
+
+    fn provider_trouble(request: &Request, error: &oidc::Error) -> Response {
+        tracing::warn!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "identity_provider",
+            error = %error.log_sentence(), "sign-in failed");
+        trouble_page(
+            request,
+            &Trouble {
+                status: StatusCode::BAD_GATEWAY,
+                title: "Sign-in did not work",
+                happened: error.user_sentence(),
+                next: "Go back to your application and try again. If it keeps happening, tell your administrator the request id.",
+                details: &[],
+            },
+        )
+    }
+}
+
+/// The setup page of an interaction.
+pub fn setup_location(setup_path: &str, interaction: &InteractionId) -> String {
+    format!("{setup_path}?interaction={}", interaction.0)
+}
+
+/// The identity provider says no: mostly the person pressed "cancel" there.
+fn refused(request: &Request, error: &str) -> Response {
+    tracing::info!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "refused_by_provider",
+        "the identity provider refused a sign-in");
+    trouble_page(
+        request,
+        &Trouble {
+            status: StatusCode::FORBIDDEN,
+            title: "You are not signed in",
+            happened: "The identity provider did not sign you in.",
+            next: "If you cancelled it yourself, nothing is wrong. Otherwise go back to your application and try again.",
+            details: &[("Identity provider's code", error)],
+        },
+    )
+}
+
+fn user_of(claims: oidc::IdentityClaims) -> User {
+    User {
+        subject: SubjectId::derive(&claims.issuer, &claims.subject),
+        name: claims.name.or(claims.preferred_username),
+        email: claims.email.filter(|_| claims.email_verified != Some(false)),
+        issuer: claims.issuer,
+        sub: claims.subject,
+        claims: claims.claims,
+    }
+}
+
+/// A cookie per login, named by a digest of its state.
+fn cookie_name(state: &str) -> String {
+    format!("sallyport_login_{}", &s256(state)[..12])
+}
+
+const VERIFIER: &str = "logins/code_verifier";

@@ -1,0 +1,230 @@
+//! The provider, as a login sees it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use url::Url;
+
+use super::{
+    Error, IdTokenError, IdentityClaims,
+    exchange::{self, Redemption},
+    id_token::{self, Expected, Verified},
+    kept::Kept,
+    keys::{KeySet, KeySetDocument},
+    metadata::{Metadata, discovery_url},
+};
+use crate::{
+    clock::Clock,
+    crypto::{Secret, random_token, s256},
+    outbound::{self, Limits},
+};
+
+/// What the operator decides about the provider.
+#[derive(Debug, Clone)]
+pub struct ProviderSettings {
+    /// The provider's short name, for logs.
+    pub name: String,
+    /// The issuer, to the letter as the provider spells it.
+    pub issuer: String,
+    /// Endpoints that are known beforehand.
+    pub endpoints: Endpoints,
+    /// Who we are there.
+    pub client_id: String,
+    /// How we prove it; none for a public client.
+    pub client_secret: Option<Secret>,
+    /// The scope to ask for; must contain `openid`.
+    pub scope: String,
+    /// The `audience` parameter that some providers want.
+    pub audience: Option<String>,
+    /// Whether to use PKCE.
+    pub pkce: Pkce,
+    /// The deadline of each call to the provider.
+    pub timeout: Duration,
+}
+
+/// Endpoints given by the configuration; they win over discovered ones, and with all three nothing is discovered.
+#[derive(Debug, Clone, Default)]
+pub struct Endpoints {
+    /// The authorization endpoint.
+    pub authorize: Option<Url>,
+    /// The token endpoint.
+    pub token: Option<Url>,
+    /// The key set.
+    pub jwks: Option<Url>,
+}
+
+/// Whether a login uses PKCE (RFC 7636).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Pkce {
+    /// If discovery advertises S256. Set [`Pkce::S256`] for providers that take it without saying so.
+    #[default]
+    Auto,
+    /// Always.
+    S256,
+    /// Never.
+    None,
+}
+
+/// The start of a login.
+pub struct Begin {
+    /// Where to send the browser.
+    pub url: Url,
+    /// What the ID token must repeat; to be kept with the login.
+    pub nonce: String,
+    /// The PKCE verifier, if PKCE is used; to be kept with the login, sealed.
+    pub code_verifier: Option<Secret>,
+}
+
+impl fmt::Debug for Begin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Begin(..)")
+    }
+}
+
+/// An OpenID provider that people sign in at.
+pub struct Provider {
+    settings: ProviderSettings,
+    discovery: Url,
+    client: outbound::Client,
+    clock: Clock,
+    metadata: Kept<Metadata>,
+    keys: Kept<KeySet>,
+}
+
+impl Provider {
+    /// A provider that nothing has been asked of yet; fails only on an issuer that is no URL.
+    pub fn new(settings: ProviderSettings, client: outbound::Client, clock: Clock) -> Result<Self, Error> {
+        let discovery = discovery_url(&settings.issuer).map_err(Error::Issuer)?;
+        let (metadata, keys) = (Kept::new(clock.clone()), Kept::new(clock.clone()));
+        Ok(Self { settings, discovery, client, clock, metadata, keys })
+    }
+
+    /// Begins a login that comes back to `redirect_uri` with `state` (Core section 3.1.2.1).
+    pub async fn begin(&self, redirect_uri: &str, state: &str) -> Result<Begin, Error> {
+        let metadata = self.metadata().await?;
+        let nonce = random_token("");
+        let code_verifier = match self.settings.pkce {
+            Pkce::S256 => true,
+            Pkce::Auto => metadata.offers_s256,
+            Pkce::None => false,
+        }
+        .then(|| random_token(""));
+        let mut url = metadata.authorize.clone();
+        {
+            let mut query = url.query_pairs_mut();
+            query
+                .append_pair("response_type", "code")
+                .append_pair("client_id", &self.settings.client_id)
+                .append_pair("redirect_uri", redirect_uri)
+                .append_pair("scope", &self.settings.scope)
+                .append_pair("state", state)
+                .append_pair("nonce", &nonce);
+            if let Some(verifier) = &code_verifier {
+                query.append_pair("code_challenge", &s256(verifier)).append_pair("code_challenge_method", "S256");
+            }
+            if let Some(audience) = &self.settings.audience {
+                query.append_pair("audience", audience);
+            }
+        }
+        Ok(Begin { url, nonce, code_verifier: code_verifier.map(Secret::new) })
+    }
+
+    /// Checks the `iss` of an authorization response, good or bad, before anything else of it is used
+    /// (RFC 9207 section 2.4).
+    pub async fn check_callback_iss(&self, iss: Option<&str>) -> Result<(), Error> {
+        match iss {
+            Some(iss) if iss == self.settings.issuer => Ok(()),
+            Some(_) => Err(Error::CallbackIssuer { present: true }),
+            None if self.metadata().await?.names_issuer => Err(Error::CallbackIssuer { present: false }),
+            None => Ok(()),
+        }
+    }
+
+    /// Redeems the code of an authorization response and verifies who signed in.
+    ///
+    /// `redirect_uri`, `nonce` and `code_verifier` are those of the login's [`Begin`].
+    pub async fn finish(
+        &self,
+        code: &str,
+        redirect_uri: &str,
+        nonce: &str,
+        code_verifier: Option<&Secret>,
+    ) -> Result<IdentityClaims, Error> {
+        let metadata = self.metadata().await?;
+        let redemption = Redemption {
+            client_id: &self.settings.client_id,
+            client_secret: self.settings.client_secret.as_ref(),
+            code,
+            redirect_uri,
+            code_verifier,
+        };
+        let tokens = exchange::redeem(&self.client, &metadata, &redemption, self.limits())
+            .await
+            .inspect_err(|error| self.distrust_metadata(error))?;
+        let expected = Expected {
+            issuer: &self.settings.issuer,
+            client_id: &self.settings.client_id,
+            nonce,
+            access_token: tokens.access.as_ref().map(Secret::expose),
+            now: self.clock.now(),
+        };
+        let Verified { subject, claims } = self.verify(tokens.id.expose(), &metadata, &expected).await?;
+        Ok(IdentityClaims::new(&self.settings.issuer, subject, claims, tokens))
+    }
+
+    /// Verifies with the keys at hand, and once more with fresh ones if the provider may have rotated them.
+    async fn verify(&self, token: &str, metadata: &Metadata, expected: &Expected<'_>) -> Result<Verified, Error> {
+        let keys = self.keys.load(self.fetch_keys(&metadata.jwks)).await?;
+        match id_token::verify(token, &keys, expected) {
+            Err(error @ (IdTokenError::UnknownKey | IdTokenError::Signature)) => {
+                let fresh = self.keys.reload(self.fetch_keys(&metadata.jwks)).await?;
+                if Arc::ptr_eq(&keys, &fresh) {
+                    return Err(error.into());
+                }
+                Ok(id_token::verify(token, &fresh, expected)?)
+            }
+            outcome => Ok(outcome?),
+        }
+    }
+
+    async fn fetch_keys(&self, url: &Url) -> Result<KeySet, Error> {
+        let fetched = self.client.get_json::<KeySetDocument>(url, self.limits()).await;
+        let document =
+            fetched.map_err(|error| Error::Keys(Arc::new(error))).inspect_err(|error| self.distrust_metadata(error))?;
+        Ok(KeySet::new(document.body))
+    }
+
+    async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
+        let settings = &self.settings;
+        self.metadata
+            .load(async {
+                if let Some(metadata) = Metadata::configured(&settings.endpoints) {
+                    return Ok(metadata);
+                }
+                let (client, limits) = (&self.client, self.limits());
+                Metadata::discover(client, &self.discovery, &settings.issuer, &settings.endpoints, limits).await
+            })
+            .await
+    }
+
+    /// An endpoint that fails may have moved.
+    fn distrust_metadata(&self, error: &Error) {
+        if matches!(error, Error::Keys(_) | Error::Exchange(_) | Error::NotATokenResponse { .. }) {
+            self.metadata.distrust();
+        }
+    }
+
+    fn limits(&self) -> Limits {
+        Limits { body: MAX_DOCUMENT, timeout: self.settings.timeout }
+    }
+}
+
+impl fmt::Debug for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Provider")
+            .field("name", &self.settings.name)
+            .field("issuer", &self.settings.issuer)
+            .finish_non_exhaustive()
+    }
+}
+
+const MAX_DOCUMENT: usize = 256 * 1024;

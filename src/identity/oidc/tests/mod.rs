@@ -1,0 +1,5 @@
+//! Whole logins at a fake provider.
+
+mod id_token;
+mod protocol;
+mod upkeep;

@@ -1,0 +1,68 @@
+//! Browser sessions: made at login, found by their cookie.
+
+use super::Identity;
+use crate::{
+    crypto::{Digest, random_token},
+    store::{self, BrowserSession, User},
+    web::{Cookie, CsrfToken, Origin, Request, cookie},
+};
+
+/// A person proven to sit at this browser. Only a live session makes one.
+#[derive(Debug)]
+pub struct SignedIn {
+    session: BrowserSession,
+    cookie: String,
+}
+
+impl SignedIn {
+    /// Who.
+    pub const fn user(&self) -> &User {
+        &self.session.user
+    }
+
+    /// The session's digest, which interactions are bound to.
+    pub const fn digest(&self) -> &Digest {
+        &self.session.digest
+    }
+
+    /// The token that a form for this purpose must carry in this session.
+    pub fn csrf(&self, purpose: &str) -> CsrfToken {
+        CsrfToken::of(&self.cookie, purpose)
+    }
+}
+
+/// A session that was just opened: its digest, and the `Set-Cookie` value for the browser.
+pub(super) struct Opened {
+    pub(super) digest: Digest,
+    pub(super) set_cookie: String,
+}
+
+impl Identity {
+    /// Who sits at the browser of this request, if somebody is signed in.
+    pub async fn signed_in(&self, request: &Request) -> store::Result<Option<SignedIn>> {
+        let Some(value) = cookie(&request.headers, &session_cookie(&request.origin)) else { return Ok(None) };
+        let session = self.store.session(&Digest::of(value), self.clock.now()).await?;
+        Ok(session.map(|session| SignedIn { session, cookie: value.to_owned() }))
+    }
+
+    /// Opens a new session for `user`; a session that the browser had is ended, so that no old cookie goes on.
+    pub(super) async fn open_session(&self, request: &Request, user: User) -> store::Result<Opened> {
+        let cookie_kind = session_cookie(&request.origin);
+        let replaced = cookie(&request.headers, &cookie_kind).map(Digest::of);
+        let value = random_token("");
+        let now = self.clock.now();
+        let session = BrowserSession {
+            digest: Digest::of(&value),
+            user,
+            created_at: now,
+            expires_at: now.plus(self.settings.session_ttl),
+        };
+        self.store.open_session(&session, replaced.as_ref()).await?;
+        Ok(Opened { digest: session.digest, set_cookie: cookie_kind.set(&value, self.settings.session_ttl.as_secs()) })
+    }
+}
+
+/// The cookie that carries a browser session.
+pub(super) fn session_cookie(origin: &Origin) -> Cookie<'static> {
+    Cookie { name: "sallyport_session", secure: origin.is_secure() }
+}

@@ -1,0 +1,25 @@
+//! The page at the root: what this is, and how to connect to it.
+
+use super::{FormAction, Page, SafeText};
+
+/// Lists the routes with their MCP URLs.
+#[derive(askama::Template)]
+#[template(path = "landing.html")]
+pub struct Landing {
+    /// The routes, in the order of the configuration.
+    pub routes: Vec<LandingRoute>,
+}
+
+/// A route as a newcomer needs it.
+pub struct LandingRoute {
+    /// Its title for people.
+    pub title: SafeText,
+    /// A short name, fit for a command line: the operation id.
+    pub name: String,
+    /// The whole URL to give to an MCP client.
+    pub url: String,
+}
+
+impl Page for Landing {
+    const FORM_ACTION: FormAction = FormAction::None_;
+}

@@ -1,0 +1,429 @@
+//! The phases of Pingora's proxy, each a few lines: what is decided in them is decided elsewhere.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::Method;
+use pingora::{
+    Error as PingoraError, ErrorType,
+    http::{RequestHeader, ResponseHeader},
+    protocols::{Digest, http::v1::server::HttpSession},
+    proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
+    upstreams::peer::HttpPeer,
+};
+use tracing::debug;
+
+use super::{
+    Endpoints, Error, Parts, access, answer,
+    cors::{self, AllowedOrigins, Caller},
+    endpoint,
+    exchange::Exchange,
+    failure::Failure,
+    limits::{self, ReadError},
+    origins::Origins,
+    refusal::Denial,
+    relay::{self, Attempt, McpSessions, Resolve, Targets, Verdict},
+    router::{self, Destination},
+};
+use crate::{
+    policy,
+    resource_server::{Refusal, ResourceServer},
+    routes::Routes,
+    web::{Origin, RequestId, Response},
+};
+
+/// The gateway as Pingora sees it.
+pub struct Gateway {
+    endpoints: Arc<dyn Endpoints>,
+    resource_server: Arc<ResourceServer>,
+    routes: Arc<Routes>,
+    targets: Targets,
+    origins: Origins,
+    allowed_origins: AllowedOrigins,
+    resolver: Arc<dyn Resolve>,
+    sessions: McpSessions,
+    draining: Arc<AtomicBool>,
+}
+
+/// What comes next for a request.
+enum Step {
+    /// It goes upstream.
+    Relay,
+    /// It is answered here.
+    Answer(Response),
+}
+
+/// Why a request ends before it goes upstream.
+enum Stop {
+    Failed(Failure),
+    Denied(Denial),
+    Broken(Box<PingoraError>),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Box<PingoraError>> for Stop {
+    fn from(error: Box<PingoraError>) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Failed(failure) => Self::Failed(failure),
+            ReadError::Broken(error) => Self::Broken(error),
+        }
+    }
+}
+
+impl Gateway {
+    /// Makes the upstreams ready; fails where a route has none or its TLS material cannot be used.
+    pub fn new(parts: Parts) -> Result<Self, Error> {
+        Ok(Self {
+            targets: Targets::new(&parts.routes, &parts.servers)?,
+            endpoints: parts.endpoints,
+            resource_server: parts.resource_server,
+            routes: parts.routes,
+            origins: Origins::new(parts.origin_rules),
+            allowed_origins: parts.allowed_origins,
+            resolver: parts.resolver,
+            sessions: McpSessions::new(parts.key_ring),
+            draining: parts.draining,
+        })
+    }
+
+    async fn open(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Step, Stop> {
+        exchange.id =
+            session.req_header().headers.get("x-request-id").and_then(|id| RequestId::accepted(id.to_str().ok()?));
+        let id = exchange.id();
+        router::check_request_line(session)?;
+        limits::check_head(session)?;
+        let origin = self.origins.resolve(session)?;
+        exchange.origin = Some(Arc::clone(&origin));
+        match router::destination(&self.routes, session.req_header().uri.path()) {
+            Destination::Endpoint => {
+                let request = endpoint::read_request(session, &origin, &id).await?;
+                Ok(Step::Answer(self.endpoints.answer(request).await.ok_or(Failure::NotFound)?))
+            }
+            Destination::Route(route) => {
+                exchange.route = Some(route);
+                self.open_route(session, exchange, &origin).await
+            }
+        }
+    }
+
+    /// Proves the caller before anything else about an MCP request is looked at; no connection is opened until then.
+    async fn open_route(&self, session: &mut Session, exchange: &mut Exchange, origin: &Origin) -> Result<Step, Stop> {
+        let Some(route) = exchange.route.clone() else { return Err(Failure::Internal.into()) };
+        let head = session.req_header();
+        exchange.caller = self.allowed_origins.check(&head.headers, origin)?;
+        if head.method == Method::OPTIONS {
+            return Ok(Step::Answer(cors::preflight_response(&head.headers)));
+        }
+        if head.uri.query().is_some_and(names_access_token) {
+            let and_header = head.headers.contains_key(http::header::AUTHORIZATION);
+            return Err(Stop::Denied(Denial::TokenInQuery { and_header }));
+        }
+        let principal = self
+            .resource_server
+            .authenticate(&head.headers, origin, &route)
+            .await
+            .map_err(|refusal| Stop::Denied(Denial::Token(refusal)))?;
+        let permit = policy::admit(principal, Arc::clone(&route));
+        let head = session.req_header();
+        if head.method == Method::HEAD {
+            exchange.permit = Some(permit);
+            return Err(Failure::MethodNotAllowed(cors::ROUTE_METHODS).into());
+        }
+        exchange.sessionless = relay::check_protocol_version(&head.headers)?;
+        if !exchange.sessionless {
+            exchange.mcp_session = self.sessions.open(&head.headers, &permit)?;
+        }
+        let target = Arc::clone(self.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
+        let replay = target.server.follow_redirects;
+        exchange.permit = Some(permit);
+        exchange.target = Some(target);
+        if replay {
+            exchange.body = Some(relay::buffer_for_replay(session).await?);
+        } else {
+            limits::send_continue(session).await?;
+        }
+        Ok(Step::Relay)
+    }
+
+    /// Answers in place of the upstream.
+    async fn answer(
+        &self,
+        session: &mut Session,
+        exchange: &mut Exchange,
+        mut response: Response,
+    ) -> pingora::Result<()> {
+        if self.draining.load(Ordering::Relaxed) {
+            session.set_keepalive(None);
+        }
+        if exchange.route.is_some() {
+            for (name, value) in exchange.caller.headers() {
+                response.headers.append(name, value);
+            }
+        }
+        answer::write(session, &exchange.id(), response).await
+    }
+
+    async fn fail(&self, session: &mut Session, exchange: &mut Exchange, failure: Failure) -> pingora::Result<()> {
+        exchange.failure = Some(failure);
+        let form = exchange.form(&session.req_header().method);
+        let response = failure.response(form, &exchange.id());
+        self.answer(session, exchange, response).await
+    }
+
+    async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: &Denial) -> pingora::Result<()> {
+        exchange.refused = Some(denial.reason());
+        if let Denial::Token(Refusal::Unavailable(source)) = denial {
+            tracing::error!(
+                requestId = exchange.id().as_str(),
+                error = source as &dyn std::error::Error,
+                "the store cannot check an access token"
+            );
+        }
+        let Some(origin) = exchange.origin.clone() else { return Err(exchange.fail(Failure::Internal)) };
+        let head = session.req_header();
+        let response = denial.response(&head.headers, &origin, head.uri.path(), &exchange.id());
+        self.answer(session, exchange, response).await
+    }
+}
+
+/// Whether a query holds an access token, which RFC 6750 section 2.3 lets nobody rely on and we never read.
+fn names_access_token(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token")
+}
+
+#[async_trait]
+impl ProxyHttp for Gateway {
+    type CTX = Exchange;
+
+    fn new_ctx(&self) -> Exchange {
+        Exchange::begin()
+    }
+
+    async fn early_request_filter(&self, session: &mut Session, _exchange: &mut Exchange) -> pingora::Result<()> {
+        session.set_read_timeout(Some(limits::BODY_SILENCE));
+        session.set_write_timeout(Some(limits::WRITE));
+        let kept = session.as_http1().is_none_or(HttpSession::will_keepalive);
+        let draining = self.draining.load(Ordering::Relaxed);
+        session.set_keepalive((kept && !draining).then_some(limits::KEEP_ALIVE));
+        Ok(())
+    }
+
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
+        match self.open(session, exchange).await {
+            Ok(Step::Relay) => return Ok(false),
+            Ok(Step::Answer(response)) => self.answer(session, exchange, response).await?,
+            Err(Stop::Failed(failure)) => self.fail(session, exchange, failure).await?,
+            Err(Stop::Denied(denial)) => self.deny(session, exchange, &denial).await?,
+            Err(Stop::Broken(error)) => return Err(error.into_down()),
+        }
+        Ok(true)
+    }
+
+    async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
+        let Some(target) = exchange.target.clone() else { return Err(exchange.fail(Failure::Internal)) };
+        let address = match &target.host {
+            Ok(address) => *address,
+            Err(name) => {
+                let addresses = match self.resolver.lookup(name).await {
+                    Ok(addresses) if !addresses.is_empty() => addresses,
+                    Ok(_) => return Err(exchange.fail(Failure::UpstreamUnreachable)),
+                    Err(error) => {
+                        debug!(upstream = target.server.id, %error, "the upstream's name does not resolve");
+                        return Err(exchange.fail(Failure::UpstreamUnreachable));
+                    }
+                };
+                exchange.addresses_known = addresses.len().min(ADDRESSES_TRIED);
+                addresses[exchange.addresses_tried % addresses.len()]
+            }
+        };
+        let head = session.req_header();
+        let silence = (!relay::may_be_silent(&head.method, &head.headers)).then_some(target.server.response_timeout);
+        let large = exchange.body.as_ref().is_some_and(|body| body.len() > relay::PINGORA_BUFFER);
+        Ok(Box::new(target.peer(address, large, silence)))
+    }
+
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        exchange: &mut Exchange,
+        mut error: Box<PingoraError>,
+    ) -> Box<PingoraError> {
+        exchange.addresses_tried += 1;
+        error.set_retry(exchange.addresses_tried < exchange.addresses_known);
+        error
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        _reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::fd::RawFd,
+        _digest: Option<&Digest>,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        exchange.sent = Some(std::time::Instant::now());
+        Ok(())
+    }
+
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        head: &mut RequestHeader,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        relay::write_head(head, exchange, session)
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        if end && let Some(kept) = &exchange.body {
+            *body = Some(kept.clone());
+        }
+        Ok(())
+    }
+
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        if head.status.is_informational() {
+            return relay::relay_head(head, exchange, &self.sessions);
+        }
+        exchange.upstream_time = exchange.sent.map(|sent| sent.elapsed());
+        match relay::judge(head, exchange) {
+            Verdict::Relay => relay::relay_head(head, exchange, &self.sessions),
+            Verdict::Refuse(failure) => {
+                debug!(
+                    status = head.status.as_u16(),
+                    reason = failure.reason(),
+                    "the upstream's answer is not relayed"
+                );
+                Err(exchange.fail(failure))
+            }
+            Verdict::Redirect(location) => {
+                let Some(target) = exchange.target.clone() else { return Err(exchange.fail(Failure::Internal)) };
+                let method = &session.req_header().method;
+                match relay::follow(&mut exchange.redirects, head.status, method, &target.server.url, &location) {
+                    Ok(()) => {
+                        exchange.again = true;
+                        Err(PingoraError::explain(ErrorType::Custom("Redirect"), "following a redirect"))
+                    }
+                    Err(failure) => Err(exchange.fail(failure)),
+                }
+            }
+        }
+    }
+
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<()> {
+        if head.status.is_informational() {
+            return Ok(());
+        }
+        head.insert_header("X-Request-Id", exchange.id().as_str())?;
+        if let Caller::Page(_) = exchange.caller {
+            for (name, value) in exchange.caller.headers() {
+                head.append_header(name, value)?;
+            }
+        }
+        if self.draining.load(Ordering::Relaxed) {
+            session.set_keepalive(None);
+        }
+        Ok(())
+    }
+
+    fn error_while_proxy(
+        &self,
+        _peer: &HttpPeer,
+        session: &mut Session,
+        mut error: Box<PingoraError>,
+        exchange: &mut Exchange,
+        reused: bool,
+    ) -> Box<PingoraError> {
+        if std::mem::take(&mut exchange.again) {
+            error.set_retry(true);
+            return error;
+        }
+        let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
+        let attempt = Attempt {
+            method: &session.req_header().method,
+            reused,
+            answered,
+            replayable: exchange.body.is_some() || !session.as_ref().retry_buffer_truncated(),
+            resent: exchange.resent,
+        };
+        exchange.resent |= relay::decide(&mut error, attempt);
+        error
+    }
+
+    async fn fail_to_proxy(&self, session: &mut Session, error: &PingoraError, exchange: &mut Exchange) -> FailToProxy {
+        let nothing = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        let Some(failure) = exchange.failure.or_else(|| Failure::of(error)) else { return nothing };
+        if session.response_written().is_some_and(|head| !head.status.is_informational()) {
+            exchange.failure = Some(failure);
+            return nothing;
+        }
+        debug!(reason = failure.reason(), cause = ?error.etype(), "the request failed");
+        session.set_keepalive(None);
+        match self.fail(session, exchange, failure).await {
+            Ok(()) => FailToProxy { error_code: failure.status().as_u16(), can_reuse_downstream: false },
+            Err(_gone) => nothing,
+        }
+    }
+
+    async fn logging(&self, session: &mut Session, error: Option<&PingoraError>, exchange: &mut Exchange) {
+        access::log(session, exchange, error);
+    }
+
+    fn suppress_error_log(&self, _session: &Session, _exchange: &Exchange, _error: &PingoraError) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        _exchange: &Exchange,
+        error: &PingoraError,
+        _context: ProxyWarnLogContext,
+    ) -> bool {
+        debug!(cause = ?error.etype(), "another attempt is made");
+        true
+    }
+
+    /// For Pingora's own lines: without the query, which may hold what no log may hold.
+    fn request_summary(&self, session: &Session, exchange: &Exchange) -> String {
+        let head = session.req_header();
+        let id = exchange.id.as_ref().map_or("-", RequestId::as_str);
+        format!("{} {} request {id}", head.method, head.uri.path())
+    }
+}
+
+/// How many addresses of one upstream are tried for one request.
+const ADDRESSES_TRIED: usize = 3;

@@ -1,0 +1,37 @@
+//! Requests to the gateway's own endpoints: read within the limits, answered by somebody else.
+
+use async_trait::async_trait;
+use http::Method;
+use pingora::proxy::Session;
+
+use super::{
+    limits::{self, ReadError},
+    origins,
+};
+use crate::web::{Origin, Request, RequestId, Response};
+
+/// Who answers the gateway's own endpoints.
+#[async_trait]
+pub trait Endpoints: Send + Sync + 'static {
+    /// The answer, which includes 405 for a method that a path does not have; nothing where no endpoint is.
+    async fn answer(&self, request: Request) -> Option<Response>;
+}
+
+/// Reads a request to an endpoint whole.
+///
+/// A HEAD becomes a GET, since the edge leaves the body out. The client gets 64 KiB and ten seconds.
+pub async fn read_request(session: &mut Session, origin: &Origin, id: &RequestId) -> Result<Request, ReadError> {
+    let body = limits::read_body(session, limits::ENDPOINT_BODY, limits::ENDPOINT_BODY_TIME).await?;
+    let peer = origins::peer(session);
+    let head = session.req_header();
+    Ok(Request {
+        method: if head.method == Method::HEAD { Method::GET } else { head.method.clone() },
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().map(str::to_owned),
+        headers: head.headers.clone(),
+        body,
+        origin: origin.clone(),
+        peer,
+        id: id.clone(),
+    })
+}

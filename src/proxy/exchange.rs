@@ -1,0 +1,110 @@
+//! What the edge remembers of one request while it is under way.
+
+use std::{sync::Arc, time::Instant};
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::{
+    cors::Caller,
+    failure::{Failure, Form},
+    relay::{Redirects, Target},
+};
+use crate::{
+    policy::Permit,
+    routes::Route,
+    web::{Origin, RequestId},
+};
+
+/// One request under way.
+pub struct Exchange {
+    /// When it began.
+    pub started: Instant,
+    /// Its name in answers and in the log.
+    pub id: Option<RequestId>,
+    /// How it reached us.
+    pub origin: Option<Arc<Origin>>,
+    /// The MCP route that it is for.
+    pub route: Option<Arc<Route>>,
+    /// Which web page asks.
+    pub caller: Caller,
+    /// The proof that the caller may use the route.
+    pub permit: Option<Permit>,
+    /// Where it goes.
+    pub target: Option<Arc<Target>>,
+    /// The MCP session of the request, as the client and as the upstream know it.
+    pub mcp_session: Option<McpSession>,
+    /// Whether the client speaks a revision of MCP that has no sessions.
+    pub sessionless: bool,
+    /// The whole request body, where a redirect may ask for it again.
+    pub body: Option<Bytes>,
+    /// The redirects followed so far.
+    pub redirects: Redirects,
+    /// How many addresses of the upstream were tried in vain.
+    pub addresses_tried: usize,
+    /// How many addresses the upstream has.
+    pub addresses_known: usize,
+    /// Whether a request was sent again because its connection had gone stale.
+    pub resent: bool,
+    /// Whether this error is to be followed by another attempt at once.
+    pub again: bool,
+    /// When the upstream had its first chance to answer.
+    pub sent: Option<Instant>,
+    /// How long the upstream took until the head of its answer.
+    pub upstream_time: Option<std::time::Duration>,
+    /// Why the request failed, if it did.
+    pub failure: Option<Failure>,
+    /// Why the request was refused for its token, if it was.
+    pub refused: Option<&'static str>,
+}
+
+/// An MCP session by its two names.
+pub struct McpSession {
+    /// The sealed name that the client has.
+    pub sealed: HeaderValue,
+    /// The upstream's own name.
+    pub plain: HeaderValue,
+}
+
+impl Exchange {
+    /// A request that has just begun.
+    pub fn begin() -> Self {
+        Self {
+            started: Instant::now(),
+            id: None,
+            origin: None,
+            route: None,
+            caller: Caller::NotABrowser,
+            permit: None,
+            target: None,
+            mcp_session: None,
+            sessionless: false,
+            body: None,
+            redirects: Redirects::default(),
+            addresses_tried: 0,
+            addresses_known: 1,
+            resent: false,
+            again: false,
+            sent: None,
+            upstream_time: None,
+            failure: None,
+            refused: None,
+        }
+    }
+
+    /// The name of the request; a fresh one if it failed before it had one.
+    pub fn id(&mut self) -> RequestId {
+        self.id.get_or_insert_with(RequestId::random).clone()
+    }
+
+    /// The form in which this client reads a failure.
+    pub fn form(&self, method: &http::Method) -> Form {
+        if self.route.is_some() && method == http::Method::POST { Form::JsonRpc } else { Form::Problem }
+    }
+
+    /// Notes why the request fails and makes the error that ends it.
+    pub fn fail(&mut self, failure: Failure) -> Box<pingora::Error> {
+        self.failure = Some(failure);
+        pingora::Error::explain(pingora::ErrorType::HTTPStatus(failure.status().as_u16()), failure.reason())
+    }
+}

@@ -1,0 +1,17 @@
+//! The relay: what goes upstream, what comes back, and what happens in between.
+
+mod redirect;
+mod request;
+mod resolve;
+mod response;
+mod retry;
+mod session;
+mod target;
+
+pub use redirect::{Redirects, follow};
+pub use request::{PINGORA_BUFFER, buffer_for_replay, may_be_silent, write_head};
+pub use resolve::Resolve;
+pub use response::{Verdict, judge, relay_head};
+pub use retry::{Attempt, decide};
+pub use session::{McpSessions, check_protocol_version};
+pub use target::{Target, Targets};

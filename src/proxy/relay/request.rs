@@ -1,0 +1,196 @@
+//! The request as the upstream gets it: built from what may pass, never by removing what may not.
+
+use http::{HeaderMap, HeaderName, Method, Uri, Version, header, uri::InvalidUri};
+use pingora::{http::RequestHeader, proxy::Session};
+
+use super::{
+    session::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
+    target::Target,
+};
+use crate::proxy::{
+    exchange::Exchange,
+    failure::Failure,
+    limits::{self, ReadError},
+};
+
+/// Rewrites the head of a relayed request for the upstream of `exchange`.
+///
+/// Only the headers of MCP and the framing of the body pass. The target is the configured one, so nothing of the
+/// client's path reaches the upstream; the credential of the upstream comes last and wins.
+pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Session) -> pingora::Result<()> {
+    let (Some(target), Some(permit)) = (exchange.target.clone(), exchange.permit.clone()) else {
+        return Err(exchange.fail(Failure::Internal));
+    };
+    let uri = match exchange.redirects.location() {
+        Some(location) => location.clone(),
+        None => match upstream_uri(&target, client) {
+            Ok(uri) => uri,
+            Err(_invalid) => return Err(exchange.fail(Failure::BadTarget)),
+        },
+    };
+    let mut clean = RequestHeader::build(head.method.clone(), b"/", Some(head.headers.len() + 4))?;
+    clean.set_uri(uri);
+    clean.set_version(head.version);
+    for (name, value) in &head.headers {
+        if passes(name) && !(exchange.sessionless && *name == LAST_EVENT_ID) {
+            clean.append_header(name, value)?;
+        }
+    }
+    if let Some(session) = &exchange.mcp_session {
+        clean.insert_header(MCP_SESSION_ID, &session.plain)?;
+    }
+    frame(&mut clean, head, exchange, client)?;
+    clean.insert_header(header::HOST, &target.authority)?;
+    clean.insert_header("X-Request-Id", exchange.id().as_str())?;
+    for (name, value) in target.server.credential.credential(&permit).headers() {
+        clean.insert_header(name, value)?;
+    }
+    if let Some(end) = head.send_end_stream() {
+        clean.set_send_end_stream(end);
+    }
+    *head = clean;
+    Ok(())
+}
+
+/// The configured path and query, and behind them the client's query where it is wanted.
+fn upstream_uri(target: &Target, client: &Session) -> Result<Uri, InvalidUri> {
+    let wanted = target.server.forward_search;
+    let from_client = client.req_header().uri.query().filter(|query| wanted && !query.is_empty());
+    let path = &target.path;
+    match (target.query.as_deref(), from_client) {
+        (None, None) => Uri::try_from(path),
+        (Some(query), None) | (None, Some(query)) => Uri::try_from(format!("{path}?{query}")),
+        (Some(query), Some(from_client)) => Uri::try_from(format!("{path}?{query}&{from_client}")),
+    }
+}
+
+/// Takes over how long the body is: as the client said, or as it was read.
+fn frame(
+    clean: &mut RequestHeader,
+    head: &RequestHeader,
+    exchange: &Exchange,
+    client: &Session,
+) -> pingora::Result<()> {
+    if let Some(body) = &exchange.body {
+        return clean.insert_header(header::CONTENT_LENGTH, body.len()).map(drop);
+    }
+    match limits::content_length(client) {
+        Some(length) => clean.insert_header(header::CONTENT_LENGTH, length),
+        None if head.version == Version::HTTP_11 && chunked(client.req_header()) => {
+            clean.insert_header(header::TRANSFER_ENCODING, "chunked")
+        }
+        None => Ok(()),
+    }
+}
+
+fn chunked(client: &RequestHeader) -> bool {
+    client.headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+/// Whether a client's header goes upstream.
+fn passes(name: &HeaderName) -> bool {
+    PASSED.contains(name) || name.as_str().starts_with("mcp-param-")
+}
+
+/// Reads the body of a request that a redirect may ask for again.
+///
+/// Pingora hands the body to `request_body_filter` once and whole if the end of it lies in its own buffer of 64 KiB, so
+/// recording begins no earlier than that; what the buffer holds does not matter, since the filter puts the kept body in.
+pub async fn buffer_for_replay(session: &mut Session) -> Result<bytes::Bytes, ReadError> {
+    let length = limits::content_length(session);
+    if length.is_some_and(|length| length > limits::REPLAY_BODY) {
+        return Err(ReadError::Failed(Failure::BodyTooLarge));
+    }
+    limits::send_continue(session).await?;
+    let mut body = bytes::BytesMut::new();
+    loop {
+        if length.is_none_or(|length| length.saturating_sub(body.len()) <= PINGORA_BUFFER) {
+            session.enable_retry_buffering();
+        }
+        match tokio::time::timeout(limits::BODY_SILENCE, session.read_request_body()).await {
+            Err(_elapsed) => return Err(ReadError::Failed(Failure::BodyTooSlow)),
+            Ok(Err(error)) => return Err(ReadError::Broken(error)),
+            Ok(Ok(None)) => break,
+            Ok(Ok(Some(part))) if body.len() + part.len() > limits::REPLAY_BODY => {
+                return Err(ReadError::Failed(Failure::BodyTooLarge));
+            }
+            Ok(Ok(Some(part))) => body.extend_from_slice(&part),
+        }
+    }
+    if !body.is_empty() && session.get_retry_buffer().is_none() {
+        return Err(ReadError::Failed(Failure::LengthRequired));
+    }
+    Ok(body.freeze())
+}
+
+/// The longest silence to tolerate of the upstream of this request.
+///
+/// Pingora's read timeout holds for the head and for the body alike and cannot be changed once the head is there. So a
+/// GET, which opens a stream that may be quiet for hours, has none; TCP keep-alive and HTTP/2 pings find dead peers
+/// there. The same goes for `subscriptions/listen`. Everything else must say something, if only an SSE comment, before
+/// `responseTimeout` has passed.
+pub fn may_be_silent(method: &Method, headers: &HeaderMap) -> bool {
+    *method == Method::GET || headers.get(MCP_METHOD).is_some_and(|name| name == "subscriptions/listen")
+}
+
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+
+/// What may pass besides `Mcp-Param-*`. Framing, `Host`, the session and the credential are set, not passed.
+static PASSED: [HeaderName; 14] = [
+    header::ACCEPT,
+    header::ACCEPT_ENCODING,
+    header::ACCEPT_LANGUAGE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_TYPE,
+    header::USER_AGENT,
+    LAST_EVENT_ID,
+    MCP_PROTOCOL_VERSION,
+    MCP_METHOD,
+    HeaderName::from_static("mcp-name"),
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
+
+/// Pingora's `BODY_BUF_LIMIT`.
+pub const PINGORA_BUFFER: usize = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headers_of_mcp_pass_and_those_of_identity_do_not() {
+        for name in ["accept", "content-type", "mcp-protocol-version", "mcp-param-region", "traceparent"] {
+            assert!(passes(&HeaderName::from_static(name)), "{name}");
+        }
+        for name in [
+            "authorization",
+            "cookie",
+            "proxy-authorization",
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "forwarded",
+            "x-user",
+            "x_user",
+            "mcp-session-id",
+            "mcp_session_id",
+            "host",
+            "connection",
+            "te",
+            "upgrade",
+            "expect",
+            "content-length",
+            "transfer-encoding",
+            "origin",
+            "referer",
+            "via",
+            "mcp-paramx",
+            "x-request-id",
+        ] {
+            assert!(!passes(&HeaderName::from_static(name)), "{name}");
+        }
+    }
+}

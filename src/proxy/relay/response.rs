@@ -1,0 +1,90 @@
+//! The answer as the client gets it: again only what may pass.
+
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use pingora::http::ResponseHeader;
+
+use super::session::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID, McpSessions};
+use crate::proxy::{exchange::Exchange, failure::Failure};
+
+/// What becomes of an upstream's answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It goes to the client.
+    Relay,
+    /// It redirects, and the redirect may be followed; holds the `Location`.
+    Redirect(HeaderValue),
+    /// It does not go to the client.
+    Refuse(Failure),
+}
+
+/// Judges an answer by its status.
+///
+/// An upstream's 401 and 403 are about the gateway's credential, which the client did not choose. Relayed, they would
+/// send the client off to log in somewhere else.
+pub fn judge(head: &ResponseHeader, exchange: &Exchange) -> Verdict {
+    match head.status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+            Verdict::Refuse(Failure::UpstreamUnauthorized)
+        }
+        status if redirects(status) && exchange.target.as_ref().is_some_and(|to| to.server.follow_redirects) => {
+            match head.headers.get(header::LOCATION) {
+                Some(location) => Verdict::Redirect(location.clone()),
+                None => Verdict::Refuse(Failure::UpstreamRedirect),
+            }
+        }
+        _ => Verdict::Relay,
+    }
+}
+
+/// Leaves of an upstream's head only what may pass, with the session id sealed.
+pub fn relay_head(head: &mut ResponseHeader, exchange: &Exchange, sessions: &McpSessions) -> pingora::Result<()> {
+    let redirect = redirects(head.status);
+    let mut clean = ResponseHeader::build(head.status, Some(head.headers.len() + 6))?;
+    clean.set_version(head.version);
+    for (name, value) in &head.headers {
+        if PASSED.contains(name) || (redirect && *name == header::LOCATION) {
+            clean.append_header(name, value)?;
+        }
+    }
+    if let (Some(plain), Some(permit), false) =
+        (head.headers.get(MCP_SESSION_ID), &exchange.permit, exchange.sessionless)
+        && let Some(sealed) = sessions.seal(exchange.mcp_session.as_ref(), plain, permit)
+    {
+        clean.insert_header(MCP_SESSION_ID, sealed)?;
+    }
+    if is_event_stream(head) {
+        clean.insert_header(ACCEL_BUFFERING, "no")?;
+    }
+    *head = clean;
+    Ok(())
+}
+
+fn redirects(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 300..=303 | 307 | 308)
+}
+
+fn is_event_stream(head: &ResponseHeader) -> bool {
+    head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+        value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
+    })
+}
+
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What may pass; framing is included because Pingora reads it here.
+static PASSED: [HeaderName; 14] = [
+    header::ALLOW,
+    header::CACHE_CONTROL,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::DATE,
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::RETRY_AFTER,
+    header::TRANSFER_ENCODING,
+    header::VARY,
+    MCP_PROTOCOL_VERSION,
+    ACCEL_BUFFERING,
+];

@@ -1,0 +1,81 @@
+//! Registered clients in SQLite.
+
+use async_trait::async_trait;
+use rusqlite::{Row, params};
+
+use super::{
+    SqliteStore,
+    statement::{column, execute, first},
+    values::Json,
+};
+use crate::{
+    clock::Timestamp,
+    store::{Client, ClientId, Clients, Result},
+};
+
+#[async_trait]
+impl Clients for SqliteStore {
+    async fn create_client(&self, client: &Client) -> Result<()> {
+        let client = client.clone();
+        self.write(move |connection| {
+            execute(
+                connection,
+                "INSERT INTO clients
+                   (id, name, uri, redirect_uris, auth_method, secret_digest, created_at, last_used_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                params![
+                    client.id,
+                    client.name,
+                    client.uri,
+                    Json(&client.redirect_uris),
+                    client.auth_method,
+                    client.secret_digest,
+                    client.created_at,
+                    client.last_used_at
+                ],
+            )
+            .map(drop)
+        })
+        .await
+    }
+
+    async fn client(&self, id: &ClientId) -> Result<Option<Client>> {
+        let id = id.clone();
+        self.read(move |connection| {
+            first(
+                connection,
+                "SELECT id, name, uri, redirect_uris, auth_method, secret_digest, created_at, last_used_at
+                 FROM clients WHERE id = ?1",
+                params![id],
+                client,
+            )
+        })
+        .await
+    }
+
+    async fn touch_client(&self, id: &ClientId, now: Timestamp) -> Result<()> {
+        let id = id.clone();
+        self.write(move |connection| {
+            execute(
+                connection,
+                "UPDATE clients SET last_used_at = ?2 WHERE id = ?1 AND last_used_at < ?2",
+                params![id, now],
+            )
+            .map(drop)
+        })
+        .await
+    }
+}
+
+fn client(row: &Row<'_>) -> Result<Client> {
+    Ok(Client {
+        id: column(row, "id")?,
+        name: column(row, "name")?,
+        uri: column(row, "uri")?,
+        redirect_uris: column::<Json<_>>(row, "redirect_uris")?.0,
+        auth_method: column(row, "auth_method")?,
+        secret_digest: column(row, "secret_digest")?,
+        created_at: column(row, "created_at")?,
+        last_used_at: column(row, "last_used_at")?,
+    })
+}

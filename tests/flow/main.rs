@@ -1,0 +1,13 @@
+//! The outer door over HTTP: a real gateway in this process, a browser, OAuth clients, and an upstream that records.
+
+mod authorize;
+mod consent;
+mod health;
+mod login;
+mod metadata;
+mod origins;
+mod register;
+mod revoke;
+mod support;
+mod token;
+mod token_refresh;

@@ -1,0 +1,114 @@
+//! A browser without a screen: a cookie jar, and forms that it fills in.
+
+use std::collections::BTreeMap;
+
+use reqwest::{Method, RequestBuilder, StatusCode, header, redirect::Policy};
+
+/// One browser profile.
+pub struct Browser {
+    http: reqwest::Client,
+    pub origin: String,
+    pub cookies: BTreeMap<String, String>,
+    /// The paths that were visited, without queries.
+    pub visited: Vec<String>,
+}
+
+/// What the browser shows, or where it was sent outside the gateway.
+#[derive(Debug)]
+pub struct Page {
+    pub status: StatusCode,
+    pub headers: header::HeaderMap,
+    pub html: String,
+    /// Where a redirect leads that the browser did not follow, because it leaves the gateway.
+    pub leaves_to: Option<String>,
+}
+
+impl Browser {
+    pub fn new(origin: &str) -> Self {
+        let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+        Self { http, origin: origin.to_owned(), cookies: BTreeMap::new(), visited: Vec::new() }
+    }
+
+    /// Opens a URL and follows redirects within the gateway.
+    pub async fn open(&mut self, url: &str) -> Page {
+        let request = self.request(Method::GET, url).header("sec-fetch-site", "none");
+        self.follow(url, request).await
+    }
+
+    /// Submits a form of `page` with one more field, as its submit button would.
+    pub async fn submit(&mut self, page: &Page, button: (&str, &str)) -> Page {
+        let mut fields = page.hidden_fields();
+        fields.push((button.0.to_owned(), button.1.to_owned()));
+        let action = page.form_action();
+        self.post(&action, &fields, "same-origin").await
+    }
+
+    /// Posts a form as the browser would for a page of the given relation to us.
+    pub async fn post(&mut self, path: &str, fields: &[(String, String)], site: &str) -> Page {
+        let url = format!("{}{path}", self.origin);
+        let request = self.request(Method::POST, &url).header("sec-fetch-site", site).form(fields);
+        self.follow(&url, request).await
+    }
+
+    fn request(&self, method: Method, url: &str) -> RequestBuilder {
+        let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let request = self.http.request(method, url);
+        if cookies.is_empty() { request } else { request.header(header::COOKIE, cookies.join("; ")) }
+    }
+
+    async fn follow(&mut self, url: &str, request: RequestBuilder) -> Page {
+        let mut url = url::Url::parse(url).unwrap();
+        let mut request = request;
+        for _ in 0..10 {
+            self.visited.push(url.path().to_owned());
+            let response = request.send().await.unwrap();
+            for cookie in response.headers().get_all(header::SET_COOKIE) {
+                let cookie = cookie.to_str().unwrap();
+                let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+                if value.is_empty() {
+                    self.cookies.remove(name)
+                } else {
+                    self.cookies.insert(name.to_owned(), value.to_owned())
+                };
+            }
+            let (status, headers) = (response.status(), response.headers().clone());
+            let html = response.text().await.unwrap();
+            let Some(location) = headers.get(header::LOCATION).map(|value| value.to_str().unwrap().to_owned()) else {
+                return Page { status, headers, html, leaves_to: None };
+            };
+            let target = url.join(&location).unwrap_or_else(|_| panic!("bad location {location}"));
+            if !target.as_str().starts_with(&format!("{}/", self.origin)) {
+                return Page { status, headers, html, leaves_to: Some(location) };
+            }
+            request = self.request(Method::GET, target.as_str()).header("sec-fetch-site", "none");
+            url = target;
+        }
+        panic!("too many redirects at {url}");
+    }
+}
+
+impl Page {
+    pub fn hidden_fields(&self) -> Vec<(String, String)> {
+        let inputs = self.html.split("<input").skip(1).filter_map(|rest| rest.split('>').next());
+        inputs
+            .filter(|input| input.contains("type=\"hidden\""))
+            .map(|input| (attribute(input, "name"), attribute(input, "value")))
+            .collect()
+    }
+
+    pub fn form_action(&self) -> String {
+        attribute(self.html.split("<form").nth(1).expect("a form"), "action")
+    }
+
+    /// The parameters of the URL that leaves the gateway.
+    pub fn answer(&self) -> BTreeMap<String, String> {
+        let url =
+            url::Url::parse(self.leaves_to.as_deref().unwrap_or_else(|| panic!("stayed: {}", self.html))).unwrap();
+        url.query_pairs().into_owned().collect()
+    }
+}
+
+fn attribute(tag: &str, name: &str) -> String {
+    let value = tag.split(&format!("{name}=\"")).nth(1).unwrap_or_else(|| panic!("no {name} in {tag}"));
+    value.split('"').next().unwrap().replace("&#38;", "&")
+}

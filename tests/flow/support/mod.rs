@@ -1,0 +1,11 @@
+//! Builders: a gateway, a browser, a client, an upstream.
+
+mod browser;
+mod client;
+mod gateway;
+mod upstream;
+
+pub use browser::{Browser, Page};
+pub use client::{Client, Tokens, choose_user};
+pub use gateway::TestGateway;
+pub use upstream::Upstream;

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The README's second command: installs what the tests need, then runs all of them.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+bash tests/install.sh
+cargo test --locked
+cargo build --locked
+target_directory=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
+SALLYPORT_BIN="$target_directory/debug/sallyport" node --test --test-concurrency=1 tests/clients/run.mjs

@@ -1,0 +1,257 @@
+//! A gateway's edge on a port of its own, in the runtime of the test.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use http::StatusCode;
+use pingora::{
+    apps::ServerApp,
+    protocols::{GetSocketDigest, SocketDigest, Stream, l4::stream::Stream as L4Stream},
+    server::configuration::ServerConf,
+};
+use sallyport::{
+    clock::Clock,
+    crypto::{Key, KeyRing},
+    proxy::{self, AllowedOrigins, Endpoints, Gateway, Parts, Resolve},
+    resource_server::ResourceServer,
+    routes::{Route, Routes},
+    store::Changes,
+    upstream::{CredentialSource, HttpVersion, Server, Servers, Tls},
+    web::{self, OriginRules},
+};
+use tokio::{net::TcpListener, task::JoinHandle};
+use zeroize::Zeroizing;
+
+use super::{
+    http::{Answer, Connection, Request},
+    store::FakeStore,
+};
+
+/// A running edge.
+pub struct TestEdge {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Its tokens.
+    pub store: Arc<FakeStore>,
+    /// Whether it drains.
+    pub draining: Arc<AtomicBool>,
+    task: JoinHandle<()>,
+}
+
+/// An edge to be started.
+pub struct Builder {
+    servers: Vec<(String, Server)>,
+    origin_rules: OriginRules,
+    allowed_origins: AllowedOrigins,
+    resolver: Arc<dyn Resolve>,
+}
+
+/// Records requests to endpoints and answers with what it saw.
+#[derive(Default)]
+struct EchoEndpoints {
+    seen: Mutex<Vec<String>>,
+}
+
+/// Names nothing but what a test gives it.
+pub struct FixedResolver(pub Vec<IpAddr>);
+
+#[async_trait]
+impl Resolve for FixedResolver {
+    async fn lookup(&self, _host: &str) -> io::Result<Arc<[IpAddr]>> {
+        if self.0.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(self.0.clone().into()) }
+    }
+}
+
+#[async_trait]
+impl Endpoints for EchoEndpoints {
+    async fn answer(&self, request: web::Request) -> Option<web::Response> {
+        if !request.path.starts_with("/oauth/") {
+            return None;
+        }
+        self.seen.lock().unwrap().push(request.path.clone());
+        let seen = serde_json::json!({
+            "method": request.method.as_str(), "path": request.path, "query": request.query,
+            "body": request.body.len(), "origin": request.origin.to_string(),
+            "peer": request.peer.map(|peer| peer.to_string()), "id": request.id.as_str(),
+        });
+        Some(web::Response::json(StatusCode::OK, &seen))
+    }
+}
+
+impl Builder {
+    /// With a route `/mcp/{name}` to `url`.
+    pub fn route(self, name: &str, url: &str) -> Self {
+        self.route_with(name, url, |_| {})
+    }
+
+    /// With a route whose upstream is changed by `change`.
+    pub fn route_with(mut self, name: &str, url: &str, change: impl FnOnce(&mut Server)) -> Self {
+        let mut server = Server {
+            id: format!("{name}-upstream"),
+            url: url.parse().expect("a URL"),
+            http: HttpVersion::Http1,
+            connect_timeout: Duration::from_secs(2),
+            response_timeout: Duration::from_secs(20),
+            forward_search: true,
+            follow_redirects: false,
+            tls: Tls::default(),
+            credential: CredentialSource::None,
+        };
+        change(&mut server);
+        self.servers.push((name.to_owned(), server));
+        self
+    }
+
+    /// With these origin rules.
+    pub fn origins(mut self, rules: OriginRules) -> Self {
+        self.origin_rules = rules;
+        self
+    }
+
+    /// With these web pages allowed.
+    pub fn allow(mut self, allowed: AllowedOrigins) -> Self {
+        self.allowed_origins = allowed;
+        self
+    }
+
+    /// With these addresses for every name.
+    pub fn resolving_to(mut self, addresses: &[&str]) -> Self {
+        self.resolver =
+            Arc::new(FixedResolver(addresses.iter().map(|address| address.parse().expect("an address")).collect()));
+        self
+    }
+
+    /// The gateway and its store.
+    pub fn build(self, draining: Arc<AtomicBool>) -> (Result<Gateway, proxy::Error>, Arc<FakeStore>) {
+        let store = Arc::new(FakeStore::default());
+        let clock = Clock::system();
+        let route = |name: &String| Route {
+            path: format!("/mcp/{name}"),
+            operation_id: name.clone(),
+            title: name.clone(),
+            upstream_id: format!("{name}-upstream"),
+            upstream_title: name.clone(),
+        };
+        let key = Key { id: "k1".to_owned(), bytes: Zeroizing::new([7; 32]) };
+        let gateway = Gateway::new(Parts {
+            endpoints: Arc::new(EchoEndpoints::default()),
+            resource_server: ResourceServer::new(Arc::clone(&store) as _, &Changes::default(), clock),
+            routes: Arc::new(Routes::new(self.servers.iter().map(|(name, _)| route(name)))),
+            servers: Arc::new(Servers::new(self.servers)),
+            origin_rules: self.origin_rules,
+            allowed_origins: self.allowed_origins,
+            resolver: self.resolver,
+            key_ring: Arc::new(KeyRing::new(&[key]).expect("a key")),
+            draining,
+        });
+        (gateway, store)
+    }
+
+    /// Starts it.
+    pub async fn start(self) -> TestEdge {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let draining = Arc::new(AtomicBool::new(false));
+        let (gateway, store) = self.build(Arc::clone(&draining));
+        let mut conf = ServerConf::default();
+        proxy::configure(&mut conf);
+        let proxy = Arc::new(proxy::application(gateway.expect("a gateway"), &Arc::new(conf)));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let task = tokio::spawn(async move {
+            let (_stop, shutdown) = tokio::sync::watch::channel(false);
+            while let Ok((stream, _)) = listener.accept().await {
+                let (proxy, shutdown) = (Arc::clone(&proxy), shutdown.clone());
+                tokio::spawn(async move {
+                    let digest = SocketDigest::from_raw_fd(stream.as_raw_fd());
+                    let mut stream = L4Stream::from(stream);
+                    stream.set_socket_digest(digest);
+                    let mut next: Option<Stream> = Some(Box::new(stream));
+                    while let Some(stream) = next {
+                        next = proxy.process_new(stream, &shutdown).await;
+                    }
+                });
+            }
+        });
+        TestEdge { address, store, draining, task }
+    }
+}
+
+impl Drop for TestEdge {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl TestEdge {
+    /// An edge without routes yet.
+    pub fn builder() -> Builder {
+        Builder {
+            servers: Vec::new(),
+            origin_rules: OriginRules::default(),
+            allowed_origins: AllowedOrigins::default(),
+            resolver: Arc::new(FixedResolver(vec![IpAddr::from([127, 0, 0, 1])])),
+        }
+    }
+
+    /// An edge with the route `/mcp/a` to `url`.
+    pub async fn relaying_to(url: &str) -> Self {
+        Self::builder().route("a", url).start().await
+    }
+
+    /// The origin at which tests reach it.
+    pub fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The `Host` at which tests reach it.
+    pub fn host(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// A token of the user `ada` at the client `client-1` for this route.
+    pub fn token(&self, route: &str) -> String {
+        self.token_of("ada", "client-1", route)
+    }
+
+    /// A token of this user at this client for this route.
+    pub fn token_of(&self, subject: &str, client: &str, route: &str) -> String {
+        let resource = format!("{}/mcp/{route}", self.origin());
+        self.store.issue(subject, client, route, &resource, "mcp:tools")
+    }
+
+    /// A connection to it.
+    pub async fn connect(&self) -> Connection {
+        Connection::open(self.address).await
+    }
+
+    /// Sends a request with the right `Host` on a connection of its own.
+    pub async fn exchange(&self, request: Request) -> Answer {
+        self.connect().await.exchange(&request.host(&self.host())).await
+    }
+
+    /// Sends a request with a good token for `/mcp/a`.
+    pub async fn call(&self, request: Request) -> Answer {
+        self.exchange(request.bearer(&self.token("a"))).await
+    }
+
+    /// Sends bytes on a connection of their own and returns the first answer, if one comes.
+    pub async fn raw(&self, bytes: &[u8]) -> Option<Answer> {
+        let mut connection = self.connect().await;
+        connection.try_write(bytes).await;
+        connection.answer(false).await
+    }
+
+    /// Begins to drain.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+}

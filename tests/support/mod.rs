@@ -1,0 +1,10 @@
+//! What tests are made of.
+
+pub mod edge;
+pub mod http;
+pub mod store;
+pub mod upstream;
+
+pub use edge::TestEdge;
+pub use http::{Answer, Connection, Request};
+pub use upstream::Upstream;

@@ -1,0 +1,192 @@
+//! A store that knows access tokens and nothing else, and can be switched off.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use sallyport::{
+    clock::Timestamp,
+    crypto::{Digest, random_token},
+    store::{
+        AccessToken, BrowserSession, BrowserSessions, Client, ClientId, Clients, Code, Error, Grant, GrantId, Grants,
+        Interaction, InteractionId, Interactions, IssuedTokens, Login, NewCode, NewGrant, RedeemedCode, RefreshToken,
+        Result, Revoked, Rotation, Store, SubjectId,
+    },
+};
+
+/// Access tokens in memory.
+#[derive(Default)]
+pub struct FakeStore {
+    tokens: Mutex<HashMap<Digest, AccessToken>>,
+    down: AtomicBool,
+}
+
+impl FakeStore {
+    /// Issues a token that lives an hour.
+    pub fn issue(&self, subject: &str, client: &str, operation_id: &str, resource: &str, scope: &str) -> String {
+        let token = random_token("at_");
+        let now = Timestamp::from_millis(0);
+        let never = Timestamp::from_seconds(4_000_000_000);
+        let grant = Grant {
+            id: GrantId(random_token("grant_")),
+            subject: SubjectId::from_stored(subject.to_owned()),
+            client_id: ClientId::new(client),
+            operation_id: operation_id.to_owned(),
+            resource: resource.to_owned(),
+            scope: scope.to_owned(),
+            created_at: now,
+            expires_at: never,
+        };
+        self.tokens.lock().unwrap().insert(Digest::of(&token), AccessToken { grant, expires_at: never });
+        token
+    }
+
+    /// From now on every question fails.
+    pub fn go_down(&self) {
+        self.down.store(true, Ordering::SeqCst);
+    }
+
+    /// It answers again.
+    pub fn come_back(&self) {
+        self.down.store(false, Ordering::SeqCst);
+    }
+
+    fn nothing<T>() -> Result<T> {
+        Err(Error::Failed("this store knows access tokens only".into()))
+    }
+}
+
+#[async_trait]
+impl Clients for FakeStore {
+    async fn create_client(&self, _client: &Client) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn client(&self, _id: &ClientId) -> Result<Option<Client>> {
+        Self::nothing()
+    }
+
+    async fn touch_client(&self, _id: &ClientId, _now: Timestamp) -> Result<()> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl Interactions for FakeStore {
+    async fn create_interaction(&self, _interaction: &Interaction) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn interaction(&self, _id: &InteractionId, _now: Timestamp) -> Result<Option<Interaction>> {
+        Self::nothing()
+    }
+
+    async fn bind_interaction(&self, _id: &InteractionId, _session: &Digest, _now: Timestamp) -> Result<bool> {
+        Self::nothing()
+    }
+
+    async fn approve_interaction(
+        &self,
+        _id: &InteractionId,
+        _session: &Digest,
+        _grant: &NewGrant,
+        _code: &NewCode,
+        _now: Timestamp,
+    ) -> Result<bool> {
+        Self::nothing()
+    }
+
+    async fn cancel_interaction(&self, _id: &InteractionId, _session: &Digest, _now: Timestamp) -> Result<bool> {
+        Self::nothing()
+    }
+
+    async fn create_login(&self, _login: &Login) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn take_login(&self, _state: &Digest, _browser: &Digest, _now: Timestamp) -> Result<Option<Login>> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl Grants for FakeStore {
+    async fn code(&self, _digest: &Digest, _now: Timestamp) -> Result<Option<Code>> {
+        Self::nothing()
+    }
+
+    async fn redeem_code(&self, _digest: &Digest, _tokens: &IssuedTokens, _now: Timestamp) -> Result<RedeemedCode> {
+        Self::nothing()
+    }
+
+    async fn burn_code(&self, _digest: &Digest, _now: Timestamp) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn refresh_token(&self, _digest: &Digest, _now: Timestamp) -> Result<Option<RefreshToken>> {
+        Self::nothing()
+    }
+
+    async fn rotate_refresh_token(
+        &self,
+        _presented: &Digest,
+        _client: &ClientId,
+        _successors: &IssuedTokens,
+        _sealed_successor: &[u8],
+        _grace: Duration,
+        _now: Timestamp,
+    ) -> Result<Rotation> {
+        Self::nothing()
+    }
+
+    async fn access_token(&self, digest: &Digest, _now: Timestamp) -> Result<Option<AccessToken>> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable("switched off".into()));
+        }
+        Ok(self.tokens.lock().unwrap().get(digest).cloned())
+    }
+
+    async fn revoke_token(&self, _digest: &Digest, _client: &ClientId, _now: Timestamp) -> Result<Revoked> {
+        Self::nothing()
+    }
+
+    async fn revoke_grant(&self, _id: &GrantId, _now: Timestamp) -> Result<bool> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl BrowserSessions for FakeStore {
+    async fn open_session(&self, _session: &BrowserSession, _replaces: Option<&Digest>) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn session(&self, _digest: &Digest, _now: Timestamp) -> Result<Option<BrowserSession>> {
+        Self::nothing()
+    }
+
+    async fn end_session(&self, _digest: &Digest) -> Result<bool> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl Store for FakeStore {
+    async fn migrate(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn ping(&self) -> Result<()> {
+        Ok(())
+    }
+
+    async fn remove_expired(&self, _now: Timestamp, _unused_since: Timestamp) -> Result<u64> {
+        Ok(0)
+    }
+}
