@@ -2,6 +2,7 @@
 
 mod check;
 pub mod demo;
+pub mod doctor;
 mod keys;
 mod run;
 

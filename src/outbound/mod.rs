@@ -10,6 +10,7 @@ mod client;
 mod dns;
 mod error;
 mod guard;
+mod plain;
 mod resolver;
 #[cfg(test)]
 pub(crate) mod test_server;
@@ -20,5 +21,6 @@ pub use body::{Fetched, Freshness};
 pub use client::{Authorization, BuildError, Client, Limits, Settings};
 pub use dns::DnsError;
 pub use error::Error;
+pub use plain::PlainClient;
 pub use resolver::Resolver;
 pub use tls::{BuildTlsError, CaError};

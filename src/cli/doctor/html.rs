@@ -139,16 +139,10 @@ fn decode(text: &str) -> String {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('&') {
         decoded.push_str(before);
-        match after.split_once(';').and_then(|(name, behind)| Some((reference(name)?, behind))) {
-            Some((character, behind)) => {
-                decoded.push(character);
-                rest = behind;
-            }
-            None => {
-                decoded.push('&');
-                rest = after;
-            }
-        }
+        let named = after.split_once(';').and_then(|(name, behind)| Some((reference(name)?, behind)));
+        let (character, behind) = named.unwrap_or(('&', after));
+        decoded.push(character);
+        rest = behind;
     }
     decoded.push_str(rest);
     decoded

@@ -220,7 +220,10 @@ impl Provider {
 
 impl fmt::Debug for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Provider").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Provider")
+            .field("name", &self.settings.name)
+            .field("issuer", &self.settings.issuer)
+            .finish_non_exhaustive()
     }
 }
 

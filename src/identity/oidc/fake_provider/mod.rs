@@ -29,6 +29,7 @@ pub(super) struct FakeProvider {
     pub(super) issuer: String,
     pub(super) server: TestServer,
     pub(super) clock: Clock,
+    client: Client,
     script: Arc<Mutex<Script>>,
 }
 
@@ -52,7 +53,7 @@ impl FakeProvider {
         }));
         let shared = Arc::clone(&script);
         let server = TestServer::on(listener, move |request| shared.lock().unwrap().answer(request));
-        Self { issuer, server, clock: Clock::adjustable(), script }
+        Self { issuer, server, clock: Clock::adjustable(), client: loopback_client(), script }
     }
 
     pub(super) fn change(&self, change: impl FnOnce(&mut Script)) {
@@ -70,7 +71,7 @@ impl FakeProvider {
     pub(super) fn provider_with(&self, adjust: impl FnOnce(&mut ProviderSettings)) -> Provider {
         let mut settings = settings(&self.issuer);
         adjust(&mut settings);
-        Provider::new(settings, loopback_client(), self.clock.clone()).unwrap()
+        Provider::new(settings, self.client.clone(), self.clock.clone()).unwrap()
     }
 
     /// The claims of an honest ID token.
