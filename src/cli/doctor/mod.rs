@@ -115,8 +115,7 @@ async fn walk(url: &Url, options: Options, report: &mut Report<'_>) -> Option<()
     if authorized.by_hand {
         report.skip(Step::WrongVerifier, "it would need a second sign-in");
     } else {
-        let further = request.again(browser).await;
-        report.step(Step::WrongVerifier, request.try_wrong_verifier(http, further)).await;
+        report.step(Step::WrongVerifier, request.try_wrong_verifier(http, browser)).await;
     }
 
     let rotated = report.step(Step::Rotation, request.rotate(http, &tokens)).await?;

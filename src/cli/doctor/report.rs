@@ -158,6 +158,11 @@ impl<'a> Report<'a> {
     ) -> Option<T> {
         let begun = Instant::now();
         let outcome = work.await;
+        self.tell(step, begun, outcome)
+    }
+
+    /// Tells how a step went that began at `begun`; `None` if it failed.
+    pub(super) fn tell<T>(&mut self, step: Step, begun: Instant, outcome: Result<Passed<T>, Problem>) -> Option<T> {
         let took = begun.elapsed();
         self.told.push(step);
         match outcome {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     authorization::{Authorized, Request},
+    browser::Browser,
     endpoint::{REPORT, knock},
     http::{Answer, Http},
     report::{Passed, Problem},
@@ -30,9 +31,9 @@ impl Request<'_> {
     pub(super) async fn try_wrong_verifier(
         &self,
         http: &Http,
-        authorized: Result<Authorized, Problem>,
+        browser: &mut Browser<'_>,
     ) -> Result<Passed<()>, Problem> {
-        let authorized = authorized?;
+        let authorized = self.again(browser).await?;
         let wrong = Secret::new(random_token(""));
         let answer = self.present(http, &authorized.code, &wrong).await?;
         check_invalid_grant(&answer)?;
