@@ -188,7 +188,7 @@ impl Hint {
     pub fn new<'a>(given: &str, allowed: impl IntoIterator<Item = &'a str>) -> Self {
         let allowed: Vec<String> = allowed.into_iter().map(str::to_owned).collect();
         let lower = given.to_lowercase();
-        let limit = (given.chars().count() / 3).max(1);
+        let limit = given.chars().count() / 3;
         let closest = allowed
             .iter()
             .map(|word| (strsim::damerau_levenshtein(&lower, &word.to_lowercase()), word))
@@ -198,6 +198,14 @@ impl Hint {
         match closest {
             Some(word) => Self::DidYouMean(word, allowed),
             None => Self::Allowed(allowed),
+        }
+    }
+
+    /// The word that was probably meant.
+    pub fn suggestion(&self) -> Option<&str> {
+        match self {
+            Self::DidYouMean(word, _) => Some(word),
+            Self::Allowed(_) => None,
         }
     }
 }
@@ -225,6 +233,7 @@ impl fmt::Display for Hint {
 
 impl Place {
     /// The place of `key` in this mapping, as long as nothing better is known.
+    #[must_use]
     pub fn key(&self, key: &str) -> Self {
         let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         Self { position: self.position, path }
@@ -247,7 +256,7 @@ impl fmt::Display for Problem {
 
 fn wrong_type_advice(expected: &str, found: &str) -> &'static str {
     match (expected, found) {
-        ("text", "a number" | "true or false") => "; put it in quotes",
+        ("text", "a number" | "a fractional or huge number" | "true or false") => "; put it in quotes",
         ("a list", "nothing") => "; write [] for an empty list",
         ("a list", "text" | "a mapping") => "; write it as [..] or with a leading `-`",
         _ => "",

@@ -209,14 +209,22 @@ impl<'de> Deserializer<'de> for Reader<'_> {
 }
 
 impl<'t> Reader<'t> {
+    /// The entries with a known key. A key that was probably meant by an unknown one counts as broken, not as missing.
     fn known_entries(&self, entries: &'t [Entry], fields: &'static [&'static str]) -> Vec<(&'t str, Self)> {
         let mut known = Vec::with_capacity(fields.len());
+        let mut meant: Vec<&'static str> = Vec::new();
         for entry in entries {
             if fields.contains(&entry.key.as_str()) {
                 known.push((entry.key.as_str(), self.entry(entry)));
             } else {
                 let hint = Hint::new(&entry.key, fields.iter().copied());
+                meant.extend(hint.suggestion().and_then(|word| fields.iter().find(|field| **field == word)));
                 self.report(entry.position, self.place.key(&entry.key).path, Fault::UnknownKey { hint });
+            }
+        }
+        for field in meant {
+            if known.iter().all(|(key, _)| *key != field) {
+                known.push((field, self.without_value(field, Content::Broken)));
             }
         }
         known
@@ -312,7 +320,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
 
 struct Ready<'t>(Reader<'t>);
 
-impl<'de, 't> IntoDeserializer<'de, Error> for Ready<'t> {
+impl<'t> IntoDeserializer<'_, Error> for Ready<'t> {
     type Deserializer = Reader<'t>;
 
     fn into_deserializer(self) -> Reader<'t> {

@@ -109,10 +109,10 @@ impl Gateway {
         limits::check_head(session)?;
         let origin = self.origins.resolve(session)?;
         exchange.origin = Some(Arc::clone(&origin));
-        match router::destination(&self.routes, session.req_header().uri.path()) {
+        match router::destination(&self.routes, &*self.endpoints, session.req_header().uri.path())? {
             Destination::Endpoint => {
                 let request = endpoint::read_request(session, &origin, &id).await?;
-                Ok(Step::Answer(self.endpoints.answer(request).await.ok_or(Failure::NotFound)?))
+                Ok(Step::Answer(self.endpoints.answer(request).await))
             }
             Destination::Route(route) => {
                 exchange.route = Some(route);

@@ -13,8 +13,11 @@ use crate::web::{Origin, Request, RequestId, Response};
 /// Who answers the gateway's own endpoints.
 #[async_trait]
 pub trait Endpoints: Send + Sync + 'static {
-    /// The answer, which includes 405 for a method that a path does not have; nothing where no endpoint is.
-    async fn answer(&self, request: Request) -> Option<Response>;
+    /// Whether a path is one of theirs, whatever the method.
+    fn claims(&self, path: &str) -> bool;
+
+    /// The answer, which includes 405 for a method that a path does not have.
+    async fn answer(&self, request: Request) -> Response;
 }
 
 /// Reads a request to an endpoint whole.

@@ -30,7 +30,7 @@ pub const KEEP_ALIVE: u64 = 60;
 /// How long the rest of a refused body is read, so that the client gets to see the answer.
 const DRAIN: Duration = Duration::from_secs(1);
 
-/// Checks the sizes of a request head.
+/// Checks the sizes of a request head, and that it names one length if any (RFC 9110 section 8.6 lets us refuse lists).
 pub fn check_head(session: &Session) -> Result<(), Failure> {
     let head = session.req_header();
     if head.raw_path().len() > TARGET {
@@ -43,7 +43,9 @@ pub fn check_head(session: &Session) -> Result<(), Failure> {
     if size > HEAD || head.headers.len() > FIELDS {
         return Err(Failure::HeadTooLarge);
     }
-    Ok(())
+    let mut lengths = head.headers.get_all(http::header::CONTENT_LENGTH).iter();
+    let plain = lengths.next().is_none_or(|length| length.as_bytes().iter().all(u8::is_ascii_digit));
+    if plain && lengths.next().is_none() { Ok(()) } else { Err(Failure::BadRequest) }
 }
 
 /// Reads a whole body of at most `limit` bytes within `time`.

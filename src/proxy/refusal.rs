@@ -4,6 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
 use crate::{
+    oauth::scope,
     resource_server::Refusal,
     web::{Origin, RequestId, Response},
 };
@@ -92,7 +93,7 @@ impl Denial {
 /// The `WWW-Authenticate` value.
 fn challenge(error: Option<(&str, &str)>, origin: &Origin, path: &str) -> String {
     let metadata = format!("{origin}/.well-known/oauth-protected-resource{path}");
-    let challenge = format!(r#"Bearer realm="OAuth", resource_metadata="{metadata}", scope="mcp:tools""#);
+    let challenge = format!(r#"Bearer realm="OAuth", resource_metadata="{metadata}", scope="{}""#, scope::TOOLS);
     match error {
         None => challenge,
         Some((error, description)) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::Method;
 use pingora::proxy::Session;
 
-use super::failure::Failure;
+use super::{Endpoints, failure::Failure};
 use crate::routes::{Route, Routes};
 
 /// What a request is for.
@@ -13,7 +13,7 @@ use crate::routes::{Route, Routes};
 pub enum Destination {
     /// An MCP route.
     Route(Arc<Route>),
-    /// An endpoint of the gateway itself, or nothing.
+    /// An endpoint of the gateway itself.
     Endpoint,
 }
 
@@ -52,12 +52,15 @@ fn target_as_sent(head: &[u8]) -> &[u8] {
     line.split(|byte| *byte == b' ').nth(1).unwrap_or_default()
 }
 
-/// Where a path leads: to the route of exactly this path, or to the endpoints.
+/// Where a path leads: to the route of exactly this path, to an endpoint, or nowhere.
 ///
 /// Paths are compared byte by byte: nothing is decoded, no dot segment removed, no slash merged. What would only mean a
 /// route after such a repair leads nowhere.
-pub fn destination(routes: &Routes, path: &str) -> Destination {
-    routes.at(path).map_or(Destination::Endpoint, |route| Destination::Route(Arc::clone(route)))
+pub fn destination(routes: &Routes, endpoints: &dyn Endpoints, path: &str) -> Result<Destination, Failure> {
+    if let Some(route) = routes.at(path) {
+        return Ok(Destination::Route(Arc::clone(route)));
+    }
+    if endpoints.claims(path) { Ok(Destination::Endpoint) } else { Err(Failure::NotFound) }
 }
 
 #[cfg(test)]

@@ -86,8 +86,7 @@ export class Browser {
 
   #button(form, page) {
     if (page === 'consent') {
-      const wanted = this.decision === 'approve' ? ['approve', 'continue'] : ['cancel'];
-      const button = wanted.map((value) => form.buttons.find((b) => b.name === 'decision' && b.value === value)).find(Boolean);
+      const button = form.buttons.find(({ name, value }) => name === 'decision' && value === this.decision);
       if (!button) throw new Error(`the consent page has no ${this.decision} button`);
       return button;
     }

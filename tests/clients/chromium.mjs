@@ -78,20 +78,20 @@ export class Chromium {
   }
 
   async #fill(page, kind) {
-    const any = (...selectors) => page.locator(selectors.join(', ')).first();
-    if (kind === 'consent') {
-      const wanted = this.decision === 'approve' ? ['approve', 'continue'] : ['cancel'];
-      return any(...wanted.map((value) => `button[name=decision][value=${value}]:enabled`));
-    }
-    if (kind === 'dev-login') return any(`a[href*="user=${this.user}"]`, `button[value="${this.user}"]`);
+    const best = async (...selectors) => {
+      for (const selector of selectors) if (await page.locator(selector).count()) return page.locator(selector).first();
+      return undefined;
+    };
+    if (kind === 'consent') return best(`button[name=decision][value=${this.decision}]:enabled`);
+    if (kind === 'dev-login') return best(`a[href*="user=${this.user}"]`, `button[value="${this.user}"]`);
     if (kind === 'login') {
       const name = page.locator('input:not([type=hidden]):not([type=password]):not([type=checkbox]):not([type=submit])').first();
       if (await name.count()) await name.fill(this.user);
       const password = page.locator('input[type=password]').first();
       if (await password.count()) await password.fill(this.password);
-      return any('form button[type=submit], form input[type=submit], form button:not([type])');
+      return best('form button[type=submit], form input[type=submit], form button:not([type])');
     }
-    if (kind === 'idp-consent') return any('button[value=accept]', 'button[type=submit]');
+    if (kind === 'idp-consent') return best('button[value=accept]', 'form button');
     return undefined;
   }
 

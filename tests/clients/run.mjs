@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { answers, Gateway, secretsIn } from './lib/gateway.mjs';
-import { Child, drive, PYTHON, PYTHON_MCP_V1 } from './lib/processes.mjs';
+import { Child, drive, freePort, PYTHON, PYTHON_MCP_V1 } from './lib/processes.mjs';
 
 const binary = process.env.SALLYPORT_BIN && path.resolve(process.env.SALLYPORT_BIN);
 const chromium = existsSync(process.env.CHROMIUM ?? '/usr/bin/chromium');
@@ -60,15 +60,15 @@ describe('sallyport demo', () => {
   let url;
 
   before(async () => {
-    demo = new Child([binary, 'demo'], { log, cwd: scratch });
+    demo = new Child([binary, 'demo', '--port', String(await freePort())], { log, cwd: scratch });
     const printed = new Promise((resolve) => demo.lines.on('line', (line) => {
-      const found = /https?:\/\/(?:127\.0\.0\.1|localhost):\d+\/[\w./-]*/.exec(line.replace(/\/oauth\S*|\/\.well-known\S*/g, ''));
-      if (found) resolve(found[0].replace(/[.]$/, ''));
+      const found = /MCP endpoint\s+(\S+)/.exec(line);
+      if (found) resolve(found[1]);
     }));
-    url = await demo.first(printed, 20000, 'printing a URL');
+    url = await demo.first(printed, 20000, 'printing its endpoint');
     await demo.first(answers(url, 401), 20000, 'ready');
   });
-  after(() => demo.stop());
+  after(() => demo?.stop());
 
   for (const [title, command] of [
     ['TypeScript SDK v1', TS_V1],

@@ -1,9 +1,16 @@
-#![allow(unused)]
 //! Integration tests: a real edge on a real socket, with real bytes on both sides.
+#![allow(unused)]
 
+mod edge_endpoints;
+mod edge_tls;
 mod relay_access;
+mod relay_browsers;
 mod relay_failures;
 mod relay_headers;
+mod relay_http2;
+mod relay_sessions;
+mod relay_smuggling;
 mod relay_streams;
+mod relay_tls;
 #[path = "../support/mod.rs"]
 mod support;

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::default::*;
+use super::default::{groups, null, roles, section};
 use super::server::allow_text;
 use crate::config::at::At;
 

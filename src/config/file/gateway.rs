@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::default::*;
+use super::default::{
+    ACCESS_TOKEN_TTL_SECONDS, REFRESH_GRACE_SECONDS, REFRESH_TOKEN_TTL_SECONDS, SESSION_TTL_SECONDS, STATE_TTL_SECONDS,
+    auto, flag, info, null, number,
+};
 use crate::config::at::At;
 
 /// The browser's sign-in at the gateway.

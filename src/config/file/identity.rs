@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::default::*;
+use super::default::{REMOTE_TIMEOUT_MS, auto, dev_users, identity_scope, north_america, null, number};
 use crate::config::at::{At, AtSecret};
 
 /// Where users sign in: one provider, the fields that it needs, and what all providers have in common.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::default::*;
+use super::default::{null, section};
 use super::{Capabilities, Upstream};
 use crate::config::at::At;
 

@@ -3,7 +3,9 @@
 use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
-use super::default::*;
+use super::default::{
+    GRACE_PERIOD_SECONDS, admin_listen, base_path, listen, nothing, null, number, section, store_url, trusted_proxies,
+};
 use crate::config::at::{At, AtSecret, OneOrMany};
 
 /// Where the gateway listens and how it is reached.

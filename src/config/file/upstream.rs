@@ -7,7 +7,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
-use super::default::*;
+use super::default::{
+    CONNECT_TIMEOUT_MS, RESPONSE_TIMEOUT_MS, auto, flag, http_1, nothing, null, number, section, send, space,
+    user_oauth,
+};
 use crate::config::at::{At, AtSecret};
 
 /// The MCP server behind a route.

@@ -11,7 +11,7 @@ use url::Url;
 
 pub use registration::{ClientAuth, ClientRegistration, Prompt, ResourceParameter, UpstreamOauth};
 
-use crate::config::at::At;
+use crate::config::at::{At, State};
 use crate::config::check::Check;
 use crate::config::file;
 use crate::config::file::{AuthMode, Scalar};
@@ -130,7 +130,7 @@ impl Upstream {
         let url = check.parse_required(
             &file.url,
             "the URL of the MCP endpoint, such as https://mcp.example.com/mcp",
-            |text| parse::http_url(text),
+            parse::http_url,
         );
         let id = check.parse(&file.id, |text| parse::slug(text));
         let display_name = check.text(&file.display_name);
@@ -156,12 +156,14 @@ impl Upstream {
 }
 
 fn auth(file: &file::Upstream, check: &mut Check) -> UpstreamAuth {
-    let mode = file.auth_mode.get().copied().unwrap_or(AuthMode::UserOauth);
-    if file.auth_mode.get().is_some() || file.auth_mode.is_unset() {
-        check.features.push((Feature::AuthMode(mode), file.auth_mode.place.clone()));
-    }
-    let headers = headers::check(&file.headers, mode, check);
     let oauth = UpstreamOauth::check(file, check);
+    let mode = match &file.auth_mode.state {
+        State::Absent | State::Null => AuthMode::UserOauth,
+        State::Value(mode) => *mode,
+        State::Broken => return UpstreamAuth::None,
+    };
+    check.features.push((Feature::AuthMode(mode), file.auth_mode.place.clone()));
+    let headers = headers::check(&file.headers, mode, check);
     match mode {
         AuthMode::None => UpstreamAuth::None,
         AuthMode::Header => UpstreamAuth::Header(headers),
@@ -194,7 +196,7 @@ fn check_http(at: &At<Scalar>, check: &mut Check) -> HttpVersion {
         Some(Scalar::Word(word)) if word == "2" => HttpVersion::Http2,
         Some(Scalar::Word(word)) if word == "auto" => HttpVersion::Auto,
         Some(_) => {
-            let hint = Hint::new(&at.shown, ["auto", "1", "2"]);
+            let hint = Hint::new(at.shown.trim_matches('"'), ["auto", "1", "2"]);
             check.report(&at.place, Fault::NotOneOf { given: at.shown.clone(), hint });
             HttpVersion::Http1
         }

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::config::at::At;
+use crate::config::at::{At, State};
 use crate::config::check::Check;
 use crate::config::file;
 use crate::config::file::{RegistrationMode, Scalar, TokenEndpointAuthMethod};
@@ -111,9 +111,7 @@ fn registration(file: &file::ClientRegistration, check: &mut Check) -> ClientReg
             (!file.client_secret.0.is_unset(), &file.client_secret.0.place),
             (!file.token_endpoint_auth_method.is_unset(), &file.token_endpoint_auth_method.place),
         ];
-        for (_, place) in
-            set.into_iter().filter(|(set, _)| *set && !matches!(file.mode.state, crate::config::at::State::Broken))
-        {
+        for (_, place) in set.into_iter().filter(|(set, _)| *set && !matches!(file.mode.state, State::Broken)) {
             let (belongs_to, given) = ("mode `manual`".to_owned(), "mode `auto`".to_owned());
             check.report(place, Fault::Misplaced { belongs_to, given });
         }

@@ -35,8 +35,8 @@ export class Gateway {
     this.origin = `http://127.0.0.1:${port}`;
     this.log = path.join(this.scratch, 'gateway.log');
     this.secretsFile = path.join(this.scratch, 'secrets');
-    this.clientSecret = randomBytes(24).toString('base64url');
-    this.upstreamKey = randomBytes(24).toString('base64url');
+    this.clientSecret = randomBytes(24).toString('hex');
+    this.upstreamKey = randomBytes(24).toString('hex');
 
     const identity = this.#child(provider, [
       ...IDENTITY_PROVIDERS[provider], '--redirect-uri', `${this.origin}/oauth/callback`, '--post-logout-uri', `${this.origin}/`,

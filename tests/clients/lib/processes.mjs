@@ -9,13 +9,23 @@ export const ROOT = path.resolve(import.meta.dirname, '..');
 export const PYTHON = path.join(ROOT, '.venv/main/bin/python');
 export const PYTHON_MCP_V1 = path.join(ROOT, '.venv/mcp-v1/bin/python');
 
-/** A loopback port that is free now. */
+/**
+ * A loopback port that is free now, for a server that must know its port before it starts. It lies below the range
+ * from which the kernel serves everyone else, so that it stays free.
+ */
 export async function freePort() {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
+  for (let tries = 0; tries < 100; tries++) {
+    const port = 20000 + Math.floor(Math.random() * 12000);
+    const server = net.createServer().listen(port, '127.0.0.1');
+    const free = await new Promise((resolve) => {
+      server.once('listening', () => resolve(true));
+      server.once('error', () => resolve(false));
+    });
+    if (!free) continue;
+    await new Promise((resolve) => server.close(resolve));
+    return port;
+  }
+  throw new Error('no free port');
 }
 
 /** A child whose output goes to a file. `tail` is the end of it, for error messages. */
