@@ -93,6 +93,9 @@ async fn walk(url: &Url, options: Options, report: &mut Report<'_>) -> Option<()
     };
 
     let sign = report.step(Step::Challenge, endpoint::read_sign(http, endpoint)).await;
+    if report.is_over() {
+        return None;
+    }
     report.step(Step::OtherMethods, endpoint::try_other_methods(http, endpoint)).await;
     let resource = &report.step(Step::ResourceMetadata, metadata::read_resource(http, endpoint, sign)).await?;
     let server = &report.step(Step::ServerMetadata, metadata::read_server(http, resource)).await?;

@@ -155,7 +155,8 @@ impl Request<'_> {
         if !asked.split(' ').all(|scope| granted.split(' ').any(|one| one == scope)) {
             return Err(Problem::new(format_args!("scope {asked}"), granted, REPORT));
         }
-        if text("resource") != self.endpoint.as_str() {
+        // A path with and without a final slash is one route, and a token names it without.
+        if text("resource") != self.endpoint.as_str().trim_end_matches('/') {
             let came = format!("resource \"{}\"", text("resource"));
             return Err(Problem::new(format_args!("resource \"{}\"", self.endpoint), came, REPORT));
         }
