@@ -6,6 +6,7 @@
 
 mod changes;
 mod clients;
+mod connections;
 mod error;
 mod grants;
 mod interactions;
@@ -25,6 +26,9 @@ use async_trait::async_trait;
 
 pub use changes::{Change, Changes};
 pub use clients::{AuthMethod, Client, ClientId, Clients};
+pub use connections::{
+    ConnectFlow, Connection, ConnectionKey, ConnectionState, Connections, Owner, RefreshedTokens, UpstreamClient,
+};
 pub use error::Error;
 pub use grants::{
     AccessToken, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, NewGrant, RedeemedCode, RefreshToken, Revoked,
@@ -43,7 +47,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything the gateway keeps; one value serves all threads.
 #[async_trait]
-pub trait Store: Clients + Interactions + Grants + BrowserSessions + Send + Sync + 'static {
+pub trait Store: Clients + Interactions + Grants + BrowserSessions + Connections + Send + Sync + 'static {
     /// Brings the schema up to date under a lock; safe to call from several processes at once.
     async fn migrate(&self) -> Result<()>;
 

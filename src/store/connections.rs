@@ -1,0 +1,161 @@
+//! Connections: what a person (or the gateway itself) was granted at an upstream's authorization server.
+
+use async_trait::async_trait;
+
+use super::{InteractionId, Result, SubjectId};
+use crate::{clock::Timestamp, crypto::Digest};
+
+/// Whose connection it is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Owner {
+    /// One person's.
+    User(SubjectId),
+    /// The gateway's, for everybody.
+    Shared,
+}
+
+/// Names a connection: at most one per owner and upstream.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ConnectionKey {
+    /// Whose.
+    pub owner: Owner,
+    /// To which upstream.
+    pub upstream_id: String,
+}
+
+/// Whether a connection can be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// Its tokens are believed to work.
+    Live,
+    /// The upstream ended it, or asks for more scope; the person must connect again.
+    Ended,
+}
+
+/// A connection as it is kept. The tokens are sealed; the caller opens them with the key ring.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Connection {
+    /// Its name.
+    pub key: ConnectionKey,
+    /// The upstream's authorization server.
+    pub issuer: String,
+    /// Our client id there, which the refresh needs.
+    pub client_id: String,
+    /// The sealed access and refresh tokens; the context names the key, so a moved value does not open.
+    pub sealed_tokens: Vec<u8>,
+    /// When the access token ends, if the upstream said.
+    pub access_expires_at: Option<Timestamp>,
+    /// The scope that was granted, or asked for where the upstream did not say; space separated.
+    pub scope: Option<String>,
+    /// Whether it can be used.
+    pub state: ConnectionState,
+    /// Counts the changes of the tokens, so that two writers cannot overwrite each other.
+    pub version: i64,
+    /// When the person connected.
+    pub connected_at: Timestamp,
+    /// When the tokens last changed.
+    pub updated_at: Timestamp,
+}
+
+/// New tokens of a connection after a refresh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefreshedTokens {
+    /// The sealed tokens.
+    pub sealed_tokens: Vec<u8>,
+    /// When the new access token ends, if the upstream said.
+    pub access_expires_at: Option<Timestamp>,
+    /// The scope, where the upstream said a new one.
+    pub scope: Option<String>,
+}
+
+/// An authorization under way at an upstream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectFlow {
+    /// The digest of the `state` that the upstream returns.
+    pub state: Digest,
+    /// The browser session that began it, and alone may finish it.
+    pub session: Digest,
+    /// What will be connected.
+    pub key: ConnectionKey,
+    /// The route that it is for.
+    pub operation_id: String,
+    /// The recorded issuer, which `iss` must equal and whose token endpoint alone gets the code.
+    pub issuer: String,
+    /// Everything the callback needs (endpoints, client, PKCE verifier), sealed with the key ring.
+    pub sealed_details: Vec<u8>,
+    /// The consent page to go back to, if the flow began there.
+    pub interaction: Option<InteractionId>,
+    /// When it stops being usable.
+    pub expires_at: Timestamp,
+}
+
+/// Our registration at an upstream's authorization server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UpstreamClient {
+    /// The authorization server; credentials never go to another.
+    pub issuer: String,
+    /// The redirect URI it was registered with; one per connection, against mix-up.
+    pub redirect_uri: String,
+    /// The client id there.
+    pub client_id: String,
+    /// The rest (secret, authentication method), sealed with the key ring.
+    pub sealed_details: Vec<u8>,
+    /// When it was registered.
+    pub registered_at: Timestamp,
+}
+
+/// Connections, the flows that make them, our registrations, single-use tickets and leases.
+#[async_trait]
+pub trait Connections {
+    /// Keeps a connection, in place of what was there; the version becomes one more than before.
+    async fn save_connection(&self, connection: &Connection) -> Result<()>;
+
+    /// The connection of that name.
+    async fn connection(&self, key: &ConnectionKey) -> Result<Option<Connection>>;
+
+    /// All connections of an owner, by upstream id.
+    async fn connections_of(&self, owner: &Owner) -> Result<Vec<Connection>>;
+
+    /// Keeps refreshed tokens if the connection is live and still at `version`; false if somebody was faster.
+    async fn refresh_connection(
+        &self,
+        key: &ConnectionKey,
+        version: i64,
+        tokens: &RefreshedTokens,
+        now: Timestamp,
+    ) -> Result<bool>;
+
+    /// Marks a connection as ended if it is still at `version`; false if somebody was faster.
+    async fn end_connection(&self, key: &ConnectionKey, version: i64, now: Timestamp) -> Result<bool>;
+
+    /// Takes a connection out of the store and returns it, so that its tokens can be revoked.
+    async fn remove_connection(&self, key: &ConnectionKey) -> Result<Option<Connection>>;
+
+    /// Keeps a flow that begins.
+    async fn create_connect_flow(&self, flow: &ConnectFlow) -> Result<()>;
+
+    /// Takes a flow out of the store, at most once, if `session` began it and it has not expired.
+    ///
+    /// Another session takes nothing, so that a stranger who learned the state cannot end the flow either.
+    async fn take_connect_flow(&self, state: &Digest, session: &Digest, now: Timestamp)
+    -> Result<Option<ConnectFlow>>;
+
+    /// Our registration at `issuer` for `redirect_uri`.
+    async fn upstream_client(&self, issuer: &str, redirect_uri: &str) -> Result<Option<UpstreamClient>>;
+
+    /// Keeps a registration unless there is one already, and returns the one that is kept: of two replicas that
+    /// register at once, both go on with the same.
+    async fn save_upstream_client(&self, client: &UpstreamClient) -> Result<UpstreamClient>;
+
+    /// Removes a registration that the authorization server no longer knows, if it is still this one.
+    async fn remove_upstream_client(&self, issuer: &str, redirect_uri: &str, client_id: &str) -> Result<()>;
+
+    /// Spends a ticket; true for exactly one caller. It is remembered until `expires_at`.
+    async fn spend_ticket(&self, ticket: &Digest, expires_at: Timestamp, now: Timestamp) -> Result<bool>;
+
+    /// Takes the lease `name` for `holder` until `until`, if nobody else holds it at `now`.
+    async fn take_lease(&self, name: &str, holder: &str, until: Timestamp, now: Timestamp) -> Result<bool>;
+
+    /// Gives a lease back, if `holder` still holds it.
+    async fn release_lease(&self, name: &str, holder: &str) -> Result<()>;
+}
