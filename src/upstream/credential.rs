@@ -4,6 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
 
+use super::OauthSettings;
 use crate::policy::Permit;
 
 /// Where the credential of an upstream comes from.
@@ -13,26 +14,44 @@ pub enum CredentialSource {
     None,
     /// The same headers for everybody, from the configuration.
     Headers(Arc<[(HeaderName, HeaderValue)]>),
+    /// Every person's own connection.
+    UserOauth(Arc<OauthSettings>),
+    /// One connection for everybody, made by an administrator.
+    SharedOauth(Arc<OauthSettings>),
 }
 
 /// The headers that a permitted call carries upstream. Only a [`Permit`] gets one.
 #[derive(Clone)]
-pub struct Credential(Option<Arc<[(HeaderName, HeaderValue)]>>);
+pub struct Credential {
+    headers: Option<Arc<[(HeaderName, HeaderValue)]>>,
+    version: i64,
+}
 
 impl CredentialSource {
-    /// The credential for a permitted call.
-    pub fn credential(&self, _permit: &Permit) -> Credential {
+    /// The credential that needs no connection, if this is such a source.
+    pub fn fixed(&self, _permit: &Permit) -> Option<Credential> {
         match self {
-            Self::None => Credential(None),
-            Self::Headers(headers) => Credential(Some(Arc::clone(headers))),
+            Self::None => Some(Credential { headers: None, version: 0 }),
+            Self::Headers(headers) => Some(Credential { headers: Some(Arc::clone(headers)), version: 0 }),
+            Self::UserOauth(_) | Self::SharedOauth(_) => None,
         }
     }
 }
 
 impl Credential {
+    /// The credential of a connection at this version of its tokens.
+    pub(super) fn of_connection(_permit: &Permit, headers: Arc<[(HeaderName, HeaderValue)]>, version: i64) -> Self {
+        Self { headers: Some(headers), version }
+    }
+
     /// The headers to set.
     pub fn headers(&self) -> &[(HeaderName, HeaderValue)] {
-        self.0.as_deref().unwrap_or_default()
+        self.headers.as_deref().unwrap_or_default()
+    }
+
+    /// Which version of the connection's tokens it is.
+    pub(super) const fn version(&self) -> i64 {
+        self.version
     }
 }
 

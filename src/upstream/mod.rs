@@ -1,7 +1,13 @@
 //! Upstream MCP servers: where they are, and what credential a permitted call carries to them.
 
 mod credential;
+mod credentials;
+mod need;
+mod oauth_settings;
 mod server;
 
 pub use credential::{Credential, CredentialSource};
+pub use credentials::{ConnectLink, Credentials};
+pub use need::{Need, NoCredential};
+pub use oauth_settings::{ClientAuthentication, OauthSettings, Prompt, Registration, Resource};
 pub use server::{HttpVersion, Server, Servers, Tls};
