@@ -30,7 +30,7 @@ use super::{
     router::{self, Destination},
 };
 use crate::{
-    policy,
+    mcp, policy,
     resource_server::{Refusal, ResourceServer},
     routes::Routes,
     web::{Origin, RequestId, Response},
@@ -130,24 +130,22 @@ impl Gateway {
             return Ok(Step::Answer(cors::preflight_response(&head.headers)));
         }
         if head.uri.query().is_some_and(names_access_token) {
-            let and_header = head.headers.contains_key(http::header::AUTHORIZATION);
-            return Err(Stop::Denied(Denial::TokenInQuery { and_header }));
+            return Err(Stop::Denied(Denial::of_query_token(&head.headers)));
         }
         let principal = self
             .resource_server
             .authenticate(&head.headers, origin, &route)
             .await
-            .map_err(|refusal| Stop::Denied(Denial::Token(refusal)))?;
+            .map_err(|refusal| Stop::Denied(Denial::of(refusal, &head.headers)))?;
         let permit = policy::admit(principal, Arc::clone(&route));
         let head = session.req_header();
         if head.method == Method::HEAD {
             exchange.permit = Some(permit);
             return Err(Failure::MethodNotAllowed(cors::ROUTE_METHODS).into());
         }
-        exchange.sessionless = relay::check_protocol_version(&head.headers)?;
-        if !exchange.sessionless {
-            exchange.mcp_session = self.sessions.open(&head.headers, &permit)?;
-        }
+        let mcp = mcp::Head::parse(&head.headers).map_err(|error| Failure::of_mcp_head(&error))?;
+        exchange.sessionless = mcp.era() == mcp::Era::Modern;
+        exchange.mcp_session = mcp.session_id.map(|id| self.sessions.open(id, &permit)).transpose()?;
         let target = Arc::clone(self.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
         let replay = target.server.follow_redirects;
         exchange.permit = Some(permit);

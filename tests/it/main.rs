@@ -1,7 +1,7 @@
 //! Integration tests: a real edge on a real socket, with real bytes on both sides.
-#![allow(unused)]
 
 mod edge_endpoints;
+mod edge_log;
 mod edge_tls;
 mod relay_access;
 mod relay_browsers;

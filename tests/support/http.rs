@@ -257,11 +257,6 @@ impl Connection {
         matches!(self.stream.read_buf(&mut self.buffer).await, Ok(read) if read > 0)
     }
 
-    /// What was read and not yet used.
-    pub fn unread(&self) -> &[u8] {
-        &self.buffer
-    }
-
     /// Waits until the peer closes; what it still sends is dropped.
     pub async fn closed(&mut self) {
         while self.fill().await {}
