@@ -24,17 +24,21 @@ pub(super) struct OwnEndpoints {
 
 #[async_trait]
 impl Endpoints for OwnEndpoints {
-    async fn answer(&self, request: Request) -> Option<Response> {
+    fn claims(&self, path: &str) -> bool {
+        authorization_server::is_discovery(path)
+            || self.base_path.endpoint(path).is_some_and(|endpoint| {
+                endpoint == "/" || authorization_server::is_endpoint(endpoint) || identity::is_endpoint(endpoint)
+            })
+    }
+
+    async fn answer(&self, request: Request) -> Response {
         if let Some(document) = self.authorization_server.discover(&request) {
-            return Some(document);
+            return document;
         }
-        match self.base_path.endpoint(&request.path)? {
-            "/" => Some(self.landing(&request)),
-            endpoint if identity::is_endpoint(endpoint) => Some(self.identity.answer(endpoint, &request).await),
-            endpoint if authorization_server::is_endpoint(endpoint) => {
-                Some(self.authorization_server.answer(endpoint, &request).await)
-            }
-            _ => None,
+        match self.base_path.endpoint(&request.path).unwrap_or_default() {
+            "/" => self.landing(&request),
+            endpoint if identity::is_endpoint(endpoint) => self.identity.answer(endpoint, &request).await,
+            endpoint => self.authorization_server.answer(endpoint, &request).await,
         }
     }
 }

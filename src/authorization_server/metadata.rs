@@ -38,13 +38,13 @@ pub(super) fn answer(base_path: &BasePath, routes: &Routes, request: &Request) -
 }
 
 /// A discovery document with the route path that it is about; empty for the whole gateway.
-enum Document<'p> {
+pub(super) enum Document<'p> {
     AuthorizationServer(&'p str),
     ProtectedResource(&'p str),
 }
 
 impl<'p> Document<'p> {
-    fn at(path: &'p str) -> Option<Self> {
+    pub(super) fn at(path: &'p str) -> Option<Self> {
         let inserted = |well_known| {
             path.strip_prefix(well_known)
                 .filter(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -100,6 +100,11 @@ pub fn is_endpoint(endpoint: &str) -> bool {
     matches!(endpoint, REGISTER | TOKEN | REVOKE | SETUP) || authorize_route(endpoint).is_some()
 }
 
+/// Whether `path`, a path at the origin root, is that of a discovery document.
+pub fn is_discovery(path: &str) -> bool {
+    metadata::Document::at(path).is_some()
+}
+
 /// The route path behind the authorization endpoint; empty for the endpoint of the whole gateway.
 fn authorize_route(endpoint: &str) -> Option<&str> {
     endpoint.strip_prefix(AUTHORIZE).filter(|rest| rest.is_empty() || rest.starts_with('/'))

@@ -6,9 +6,10 @@ pub mod doctor;
 mod keys;
 mod run;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
+use url::Url;
 
 /// A self-hosted MCP gateway.
 #[derive(Parser)]
@@ -41,6 +42,18 @@ enum Command {
         /// The port to listen on; another free one is taken if it is in use.
         #[arg(long, default_value_t = 8080)]
         port: u16,
+    },
+    /// Walk through discovery, registration, login, tokens and an MCP call of a running gateway, and report every step.
+    Doctor {
+        /// The URL of an MCP route, or the gateway's origin if it has one route only.
+        #[arg(value_parser = doctor::parse_target)]
+        url: Url,
+        /// The development user to sign in as, where the gateway has several.
+        #[arg(long)]
+        user: Option<String>,
+        /// How many seconds to wait for a person to sign in, where the gateway has a real identity provider.
+        #[arg(long, default_value_t = 300)]
+        patience: u64,
     },
     /// Encryption keys.
     Keys {
@@ -77,6 +90,9 @@ pub fn main() -> ExitCode {
         Command::Run { config, upgrade, no_migrate } => run::run(&config.config, upgrade, !no_migrate),
         Command::Check { config } => check::check(&config.config),
         Command::Demo { port } => demo::run(port),
+        Command::Doctor { url, user, patience } => {
+            doctor::command(&url, doctor::Options { user, patience: Duration::from_secs(patience) })
+        }
         Command::Keys { command: KeysCommand::Generate } => keys::generate(),
         Command::Migrate { config } => run::migrate(&config.config),
     }

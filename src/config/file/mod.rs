@@ -16,7 +16,8 @@ pub use route::*;
 pub use server::*;
 pub use upstream::*;
 
-use schemars::JsonSchema;
+use schemars::transform::RecursiveTransform;
+use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use crate::config::at::At;
@@ -27,6 +28,7 @@ use crate::config::at::At;
 /// `$file(..)` start from the directory of the configuration file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename = "Sallyport", rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(transform = RecursiveTransform(allow_null))]
 pub struct File {
     /// Where the gateway listens and how it is reached.
     #[schemars(default = "section")]
@@ -59,4 +61,14 @@ pub struct File {
     /// Where traces go.
     #[schemars(default = "section")]
     pub telemetry: Telemetry,
+}
+
+/// Lets the schema accept `null` where it is the default of a single value.
+fn allow_null(schema: &mut Schema) {
+    if schema.get("default").is_some_and(serde_json::Value::is_null)
+        && let Some(kind @ serde_json::Value::String(_)) = schema.get("type").cloned()
+        && kind != "array"
+    {
+        schema.insert("type".to_owned(), serde_json::json!([kind, "null"]));
+    }
 }
