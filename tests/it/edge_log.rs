@@ -70,9 +70,10 @@ async fn an_exchange_has_one_line_with_who_what_and_how_it_ended() {
     let upstream = Upstream::start(|call| {
         Box::pin(async move {
             call.read_body().await;
-            match call.head.line.contains("break") {
-                true => call.keep_alive = false,
-                false => call.respond("200 OK", "Content-Type: application/json\r\n", b"{}").await,
+            if call.head.line.contains("break") {
+                call.keep_alive = false;
+            } else {
+                call.respond("200 OK", "Content-Type: application/json\r\n", b"{}").await;
             }
         })
     })

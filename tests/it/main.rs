@@ -1,4 +1,5 @@
 //! Integration tests: a real edge on a real socket, with real bytes on both sides.
+#![allow(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not the functions that they call")]
 
 mod edge_endpoints;
 mod edge_log;
