@@ -16,8 +16,7 @@ pub use route::*;
 pub use server::*;
 pub use upstream::*;
 
-use schemars::transform::RecursiveTransform;
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::config::at::At;
@@ -28,7 +27,6 @@ use crate::config::at::At;
 /// `$file(..)` start from the directory of the configuration file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename = "Sallyport", rename_all = "camelCase", deny_unknown_fields)]
-#[schemars(transform = RecursiveTransform(allow_null))]
 pub struct File {
     /// Where the gateway listens and how it is reached.
     #[schemars(default = "section")]
@@ -61,14 +59,4 @@ pub struct File {
     /// Where traces go.
     #[schemars(default = "section")]
     pub telemetry: Telemetry,
-}
-
-/// Lets the schema accept `null` where it is the default of a single value.
-fn allow_null(schema: &mut Schema) {
-    if schema.get("default").is_some_and(serde_json::Value::is_null)
-        && let Some(kind @ serde_json::Value::String(_)) = schema.get("type").cloned()
-        && kind != "array"
-    {
-        schema.insert("type".to_owned(), serde_json::json!([kind, "null"]));
-    }
 }

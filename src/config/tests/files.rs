@@ -2,6 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use schemars::Schema;
+use schemars::generate::SchemaSettings;
+use schemars::transform::RecursiveTransform;
 use serde_json::Value;
 
 use crate::config::file::File;
@@ -12,7 +15,18 @@ fn conf() -> PathBuf {
 }
 
 fn schema() -> Value {
-    schemars::schema_for!(File).to_value()
+    let settings = SchemaSettings::draft2020_12().with_transform(RecursiveTransform(allow_null));
+    settings.into_generator().into_root_schema_for::<File>().to_value()
+}
+
+/// Accepts `null` where it is the default of a single value.
+fn allow_null(schema: &mut Schema) {
+    if schema.get("default").is_some_and(Value::is_null)
+        && let Some(kind @ Value::String(_)) = schema.get("type").cloned()
+        && kind != "array"
+    {
+        schema.insert("type".to_owned(), serde_json::json!([kind, "null"]));
+    }
 }
 
 /// The starting point with every `#key` uncommented.
