@@ -20,7 +20,11 @@ use crate::{
     outbound, proxy,
     resource_server::ResourceServer,
     routes::{Route, Routes},
-    store::{Changes, Store, sqlite::SqliteStore},
+    store::{
+        Changes, Store,
+        postgres::{self, PostgresStore},
+        sqlite::SqliteStore,
+    },
     upstream,
     web::{BasePath, Origin, OriginRules},
 };
@@ -31,7 +35,9 @@ pub(super) fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
         config::Store::Sqlite { path } => {
             Arc::new(SqliteStore::open(path).with_context(|| format!("cannot open the store {}", path.display()))?)
         }
-        config::Store::Postgres { .. } => bail!("PostgreSQL is not available yet"),
+        config::Store::Postgres { url } => {
+            Arc::new(PostgresStore::connect(url, &postgres::Settings::default()).context("`store.url` cannot be used")?)
+        }
     })
 }
 

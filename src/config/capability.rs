@@ -52,7 +52,7 @@ pub struct AccessControl {
 impl Capabilities {
     /// Checks the section.
     pub fn check(file: &file::Capabilities, check: &mut Check) -> Self {
-        let capabilities = Self {
+        Self {
             tools: entries(&file.tools, check, |tool| Entry {
                 key: &tool.name,
                 name: None,
@@ -86,8 +86,7 @@ impl Capabilities {
                 meta: &template.meta,
             }),
             access_control: access_control(&file.access_control, check),
-        };
-        capabilities
+        }
     }
 }
 

@@ -233,6 +233,7 @@ impl fmt::Display for Hint {
 
 impl Place {
     /// The place of `key` in this mapping, as long as nothing better is known.
+    #[must_use]
     pub fn key(&self, key: &str) -> Self {
         let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
         Self { position: self.position, path }

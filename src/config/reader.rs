@@ -320,7 +320,7 @@ impl<'de> MapAccess<'de> for Fields<'_> {
 
 struct Ready<'t>(Reader<'t>);
 
-impl<'de, 't> IntoDeserializer<'de, Error> for Ready<'t> {
+impl<'t> IntoDeserializer<'_, Error> for Ready<'t> {
     type Deserializer = Reader<'t>;
 
     fn into_deserializer(self) -> Reader<'t> {

@@ -64,3 +64,35 @@ impl PlainClient {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::{StatusCode, header};
+
+    use super::*;
+    use crate::outbound::test_server::{Reply, TestServer};
+
+    async fn get(reply: impl Fn() -> Reply + Send + Sync + 'static, body: usize) -> Result<Response<Bytes>, Error> {
+        let server = TestServer::start(move |_| reply()).await;
+        let url = format!("http://{}/x?y", server.address).parse().unwrap();
+        let limits = Limits { body, timeout: Duration::from_secs(1) };
+        PlainClient::new("test").unwrap().send(Method::GET, &url, HeaderMap::new(), Bytes::new(), limits).await
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_an_answer() {
+        let answer = get(|| Reply::new(302, &[("Location", "http://127.0.0.1:1/")], "moved"), 100).await.unwrap();
+        assert_eq!((answer.status(), answer.body().as_ref()), (StatusCode::FOUND, &b"moved"[..]));
+        assert_eq!(answer.headers()[header::LOCATION], "http://127.0.0.1:1/");
+    }
+
+    #[tokio::test]
+    async fn size_and_time_are_bounded() {
+        let head = b"HTTP/1.1 200 OK\r\n\r\n".to_vec();
+        let endless = head.clone();
+        let large = get(move || Reply::Endless(endless.clone(), vec![b'x'; 1000]), 100_000).await;
+        assert!(matches!(large, Err(Error::TooLarge { limit: 100_000, .. })));
+        let silent = get(move || Reply::Hang(head.clone()), 100).await;
+        assert!(matches!(silent, Err(Error::Timeout { .. })));
+    }
+}

@@ -9,11 +9,15 @@ mod clients;
 mod error;
 mod grants;
 mod interactions;
+pub mod postgres;
 mod sessions;
 pub mod sqlite;
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+#[path = "../../tests/support/postgres.rs"]
+mod test_postgres;
 
 use std::time::Duration;
 

@@ -19,7 +19,7 @@ const TS_V2 = ['node', 'drivers/ts-v2.mjs'];
 const PY = [PYTHON, 'drivers/py_mcp.py'];
 const PY_V1 = [PYTHON_MCP_V1, 'drivers/py_mcp.py'];
 const STRICT = ['node', 'drivers/strict.mjs'];
-const CHROMIUM = ['--browser', 'chromium', ...(kept ? ['--screenshots', path.join(scratch, 'screenshots')] : [])];
+const inChromium = (name) => ['--browser', 'chromium', ...(kept ? ['--screenshots', path.join(scratch, 'screenshots', name)] : [])];
 
 assert.ok(binary && existsSync(binary), 'SALLYPORT_BIN must name the gateway binary');
 after(() => (kept ? console.log(`kept: ${scratch}`) : rmSync(scratch, { recursive: true, force: true })));
@@ -36,13 +36,13 @@ suite('SQLite and oidc-provider (RS256)', { provider: 'oidc-provider', servers: 
   walks(gateway, 'Python SDK, FastMCP, client_secret_basic', 'fastmcp', [...PY, '--auth-method', 'client_secret_basic']);
   walks(gateway, 'Python SDK, revision 2026-07-28', 'modern', [...PY, '--server', 'modern', '--era', 'auto']);
   walks(gateway, 'Python SDK 1.x, everything', 'everything', PY_V1);
-  walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V1, ...CHROMIUM], { skip: !chromium && 'no Chromium' });
+  walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V1, ...inChromium('oidc-provider')], { skip: !chromium && 'no Chromium' });
 });
 
 suite('SQLite and Canaille', { provider: 'canaille', servers: ['fastmcp', 'fastmcp-stateless'] }, (gateway) => {
   walks(gateway, 'TypeScript SDK v1, FastMCP', 'fastmcp', TS_V1);
   walks(gateway, 'Python SDK, stateless FastMCP', 'fastmcp-stateless', [...PY, '--server', 'stateless']);
-  walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V2, ...CHROMIUM], { skip: !chromium && 'no Chromium' });
+  walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V2, ...inChromium('canaille')], { skip: !chromium && 'no Chromium' });
 });
 
 suite('PostgreSQL and oidc-provider (ES256)', {

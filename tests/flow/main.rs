@@ -1,5 +1,7 @@
 //! The outer door over HTTP: a real gateway in this process, a browser, OAuth clients, and an upstream that records.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod authorize;
 mod consent;
 mod health;

@@ -2,12 +2,15 @@
 #![allow(unused)]
 
 mod edge_endpoints;
+mod edge_tls;
 mod relay_access;
 mod relay_browsers;
 mod relay_failures;
 mod relay_headers;
+mod relay_http2;
 mod relay_sessions;
 mod relay_smuggling;
 mod relay_streams;
+mod relay_tls;
 #[path = "../support/mod.rs"]
 mod support;

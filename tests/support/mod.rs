@@ -1,5 +1,6 @@
 //! What tests are made of.
 
+pub mod certificates;
 pub mod edge;
 pub mod http;
 pub mod store;

@@ -1,7 +1,8 @@
 //! Asking for a code (RFC 6749 section 4.1.1, RFC 7636, RFC 8707, RFC 9207).
 
+use std::time::{Duration, Instant};
+
 use http::HeaderMap;
-use std::time::Duration;
 use url::Url;
 
 use super::{
@@ -81,16 +82,18 @@ impl Request<'_> {
         listener: &Listener,
         patience: Duration,
     ) -> Option<Authorized> {
+        let begun = Instant::now();
         let attempt = self.attempt();
-        let begun = browser.walk(&attempt.url).await;
-        if let Ok(Landing::Elsewhere(login)) = &begun {
+        let landing = browser.walk(&attempt.url).await;
+        if let Ok(Landing::Elsewhere(login)) = &landing {
             report.say(format_args!(
                 "people sign in at {}; open this in a browser on this machine:",
                 login.origin().ascii_serialization()
             ));
             report.say(format_args!("  {}", listener.start_url()));
         }
-        report.step(Step::Authorization, self.end(attempt, begun, listener, patience)).await
+        let outcome = self.end(attempt, landing, listener, patience).await;
+        report.tell(Step::Authorization, begun, outcome)
     }
 
     /// A further code for a test of its own; only a gateway that needs no human gives one.
@@ -109,11 +112,11 @@ impl Request<'_> {
     async fn end(
         &self,
         attempt: Attempt,
-        begun: Result<Landing, Problem>,
+        landing: Result<Landing, Problem>,
         listener: &Listener,
         patience: Duration,
     ) -> Result<Passed<Authorized>, Problem> {
-        let (parameters, by_hand) = match begun? {
+        let (parameters, by_hand) = match landing? {
             Landing::Client(parameters) => (parameters, false),
             Landing::Elsewhere(_) => match listener.wait(&attempt.url, patience).await {
                 Ok(Some(parameters)) => (parameters, true),

@@ -31,7 +31,7 @@ pub(super) async fn read_sign(http: &Http, endpoint: &Url) -> Result<Passed<Sign
     let expected = "401 with WWW-Authenticate: Bearer resource_metadata=\"…\"";
     if answer.status == StatusCode::NOT_FOUND {
         let advice = "check the path: it must be the `path` of a route in the gateway's configuration";
-        return Err(Problem::new(expected, answer.summary(), advice));
+        return Err(Problem::new(expected, answer.summary(), advice).and_final());
     }
     if answer.status != StatusCode::UNAUTHORIZED {
         let advice = "clients only start to sign in after a 401; check that nothing in front of the gateway answers instead of it";

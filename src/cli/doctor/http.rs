@@ -80,7 +80,7 @@ impl Http {
                 let host = url.host_str().unwrap_or_default();
                 let port = url.port_or_known_default().unwrap_or_default();
                 let advice = format!("make sure that the gateway runs and that this machine reaches {host}:{port}");
-                Err(Problem::new(format_args!("an answer from {}", shown(url)), came, advice))
+                Err(Problem::new(format_args!("an answer from {}", shown(url)), came, advice).and_final())
             }
         }
     }

@@ -93,6 +93,9 @@ async fn walk(url: &Url, options: Options, report: &mut Report<'_>) -> Option<()
     };
 
     let sign = report.step(Step::Challenge, endpoint::read_sign(http, endpoint)).await;
+    if report.is_over() {
+        return None;
+    }
     report.step(Step::OtherMethods, endpoint::try_other_methods(http, endpoint)).await;
     let resource = &report.step(Step::ResourceMetadata, metadata::read_resource(http, endpoint, sign)).await?;
     let server = &report.step(Step::ServerMetadata, metadata::read_server(http, resource)).await?;
@@ -115,8 +118,7 @@ async fn walk(url: &Url, options: Options, report: &mut Report<'_>) -> Option<()
     if authorized.by_hand {
         report.skip(Step::WrongVerifier, "it would need a second sign-in");
     } else {
-        let further = request.again(browser).await;
-        report.step(Step::WrongVerifier, request.try_wrong_verifier(http, further)).await;
+        report.step(Step::WrongVerifier, request.try_wrong_verifier(http, browser)).await;
     }
 
     let rotated = report.step(Step::Rotation, request.rotate(http, &tokens)).await?;

@@ -116,11 +116,17 @@ pub(super) struct Problem {
     expected: String,
     came: String,
     advice: String,
+    is_final: bool,
 }
 
 impl Problem {
     pub(super) fn new(expected: impl Display, came: impl Display, advice: impl Display) -> Self {
-        Self { expected: expected.to_string(), came: came.to_string(), advice: advice.to_string() }
+        Self { expected: expected.to_string(), came: came.to_string(), advice: advice.to_string(), is_final: false }
+    }
+
+    /// Nothing can be learned after this one.
+    pub(super) fn and_final(self) -> Self {
+        Self { is_final: true, ..self }
     }
 }
 
@@ -141,11 +147,13 @@ pub(super) struct Report<'a> {
     passed: usize,
     failed: usize,
     skipped: usize,
+    is_over: bool,
 }
 
 impl<'a> Report<'a> {
     pub(super) fn new(out: &'a mut (dyn Write + Send), url: &Url) -> Self {
-        let mut report = Self { out, started: Instant::now(), told: Vec::new(), passed: 0, failed: 0, skipped: 0 };
+        let mut report =
+            Self { out, started: Instant::now(), told: Vec::new(), passed: 0, failed: 0, skipped: 0, is_over: false };
         report.line(format_args!("sallyport doctor {url}\n"));
         report
     }
@@ -158,6 +166,11 @@ impl<'a> Report<'a> {
     ) -> Option<T> {
         let begun = Instant::now();
         let outcome = work.await;
+        self.tell(step, begun, outcome)
+    }
+
+    /// Tells how a step went that began at `begun`; `None` if it failed.
+    pub(super) fn tell<T>(&mut self, step: Step, begun: Instant, outcome: Result<Passed<T>, Problem>) -> Option<T> {
         let took = begun.elapsed();
         self.told.push(step);
         match outcome {
@@ -169,6 +182,7 @@ impl<'a> Report<'a> {
             }
             Err(problem) => {
                 self.failed += 1;
+                self.is_over |= problem.is_final;
                 self.line(format_args!("  FAIL  {} ({})", step.title(), Took(took)));
                 self.line(format_args!("          expected  {}", problem.expected));
                 self.line(format_args!("          came      {}", problem.came));
@@ -176,6 +190,11 @@ impl<'a> Report<'a> {
                 None
             }
         }
+    }
+
+    /// Whether a problem came up after which nothing can be learned.
+    pub(super) const fn is_over(&self) -> bool {
+        self.is_over
     }
 
     /// Tells that a step was left out.

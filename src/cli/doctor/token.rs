@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     authorization::{Authorized, Request},
+    browser::Browser,
     endpoint::{REPORT, knock},
     http::{Answer, Http},
     report::{Passed, Problem},
@@ -30,9 +31,9 @@ impl Request<'_> {
     pub(super) async fn try_wrong_verifier(
         &self,
         http: &Http,
-        authorized: Result<Authorized, Problem>,
+        browser: &mut Browser<'_>,
     ) -> Result<Passed<()>, Problem> {
-        let authorized = authorized?;
+        let authorized = self.again(browser).await?;
         let wrong = Secret::new(random_token(""));
         let answer = self.present(http, &authorized.code, &wrong).await?;
         check_invalid_grant(&answer)?;
@@ -154,7 +155,8 @@ impl Request<'_> {
         if !asked.split(' ').all(|scope| granted.split(' ').any(|one| one == scope)) {
             return Err(Problem::new(format_args!("scope {asked}"), granted, REPORT));
         }
-        if text("resource") != self.endpoint.as_str() {
+        // A path with and without a final slash is one route, and a token names it without.
+        if text("resource") != self.endpoint.as_str().trim_end_matches('/') {
             let came = format!("resource \"{}\"", text("resource"));
             return Err(Problem::new(format_args!("resource \"{}\"", self.endpoint), came, REPORT));
         }

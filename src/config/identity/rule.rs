@@ -114,7 +114,7 @@ pub fn client_id(provider: Provider, text: &str) -> Result<String, Expected> {
         Provider::Google if !text.ends_with(".apps.googleusercontent.com") => {
             Err("a client id that ends in .apps.googleusercontent.com")
         }
-        Provider::WorkOs if !text.strip_prefix("client_").is_some_and(|id| parse::slug(id).is_ok()) => {
+        Provider::WorkOs if text.strip_prefix("client_").is_none_or(|id| parse::slug(id).is_err()) => {
             Err("a client id that starts with client_")
         }
         _ => parse::line(text),

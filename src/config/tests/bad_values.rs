@@ -5,17 +5,17 @@ use super::{load_text, load_valid, with_identity, with_sections, with_upstream};
 /// Asserts that every text is refused with exactly one problem, at the place, whose line holds the words.
 #[track_caller]
 fn assert_refused<'a>(rows: impl IntoIterator<Item = (String, &'a str, &'a str)>) {
-    let mut failures = String::new();
+    let mut failures = Vec::new();
     for (text, place, words) in rows {
         let message = load_text(&text).map_or_else(|error| error.to_string(), |_| "accepted".to_owned());
         let fits = message.lines().count() == 1
             && message.starts_with(&format!("test.yaml:{place}: "))
             && message.contains(words);
         if !fits {
-            failures.push_str(&format!("--- expected at {place}: {words}\n{text}\n{message}\n"));
+            failures.push(format!("--- expected at {place}: {words}\n{text}\n{message}\n"));
         }
     }
-    assert!(failures.is_empty(), "{failures}");
+    assert!(failures.is_empty(), "{}", failures.concat());
 }
 
 #[test]

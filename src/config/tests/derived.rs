@@ -162,14 +162,8 @@ fn client_registration_takes_the_method_that_fits() {
 
 #[test]
 fn oauth_knobs_become_types() {
-    let oauth = oauth(
-        "{prompt: false, resource: \"https://a/mcp\", scopes: [a, b], scopeDelimiter: \",\"}"
-            .trim_matches(['{', '}'])
-            .replace(", r", "\n      r")
-            .replace(", scopes", "\n      scopes")
-            .replace(", scopeD", "\n      scopeD")
-            .as_str(),
-    );
+    let oauth =
+        oauth("prompt: false\n      resource: \"https://a/mcp\"\n      scopes: [a, b]\n      scopeDelimiter: \",\"");
     assert_eq!(oauth.prompt, Prompt::Never);
     assert_eq!(oauth.resource, ResourceParameter::Uri("https://a/mcp".to_owned()));
     assert_eq!((oauth.scopes.len(), oauth.scope_delimiter.as_str()), (2, ","));
@@ -234,13 +228,11 @@ fn literal_secrets_are_warnings() {
 
 #[test]
 fn no_secret_is_in_the_debug_output_or_the_description() {
-    let text = format!(
-        "store: {{url: \"postgres://ada:$env(SECRET)@db/a\"}}\nencryption: {{keys: [{{id: k, key: $env(KEY)}}]}}\nidentity: \
-         {{provider: oidc, issuer: \"https://a\", clientId: x, clientSecret: $env(SECRET)}}\nroutes: [{{path: /a, operationId: a, \
-         upstream: {{url: \"https://a\", authMode: header, headers: {{X-Key: $env(SECRET)}}}}}}, {{path: /b, operationId: b, \
-         upstream: {{url: \"https://b\", clientRegistration: {{mode: manual, clientId: x, clientSecret: $env(SECRET)}}}}}}]"
-    );
-    let config = load_valid(&text);
+    let text = "store: {url: \"postgres://ada:$env(SECRET)@db/a\"}\nencryption: {keys: [{id: k, key: $env(KEY)}]}\nidentity: \
+         {provider: oidc, issuer: \"https://a\", clientId: x, clientSecret: $env(SECRET)}\nroutes: [{path: /a, operationId: a, \
+         upstream: {url: \"https://a\", authMode: header, headers: {X-Key: $env(SECRET)}}}, {path: /b, operationId: b, \
+         upstream: {url: \"https://b\", clientRegistration: {mode: manual, clientId: x, clientSecret: $env(SECRET)}}}]";
+    let config = load_valid(text);
     let printed = format!("{config:?} {}", describe(&config));
     assert!(!printed.contains("s3cr3t-v4lue"), "{printed}");
     assert!(!printed.contains("[0, 1, 2"), "{printed}");

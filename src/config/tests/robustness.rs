@@ -1,5 +1,7 @@
 //! No text makes loading panic.
 
+use std::fmt::Write;
+
 use proptest::prelude::*;
 
 use super::load_text;
@@ -103,7 +105,7 @@ fn deep_and_explosive_texts_are_refused() {
     let mut bomb = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
     for level in 1..12 {
         let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
-        bomb.push_str(&format!("a{level}: &a{level} [{aliases}]\n"));
+        writeln!(bomb, "a{level}: &a{level} [{aliases}]").unwrap();
     }
     for text in [deep, bomb] {
         assert!(matches!(load_text(&text), Err(Error::Syntax { .. })));

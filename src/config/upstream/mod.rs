@@ -130,7 +130,7 @@ impl Upstream {
         let url = check.parse_required(
             &file.url,
             "the URL of the MCP endpoint, such as https://mcp.example.com/mcp",
-            |text| parse::http_url(text),
+            parse::http_url,
         );
         let id = check.parse(&file.id, |text| parse::slug(text));
         let display_name = check.text(&file.display_name);

@@ -34,6 +34,13 @@ macro_rules! on_every_store {
                 super::$name(crate::store::contract::home::Home::sqlite()).await;
             })*
         }
+
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread")]
+            async fn $name() {
+                super::$name(crate::store::contract::home::Home::postgres().await).await;
+            })*
+        }
     };
 }
 use on_every_store;

@@ -26,7 +26,8 @@ impl Grants for SqliteStore {
         self.read(move |connection| {
             first(
                 connection,
-                "SELECT c.digest, c.redirect_uri, c.code_challenge, c.expires_at AS code_expires_at, g.*
+                "SELECT c.digest, c.redirect_uri, c.code_challenge, c.expires_at AS code_expires_at,
+                        g.id, g.subject, g.client_id, g.operation_id, g.resource, g.scope, g.created_at, g.expires_at
                  FROM codes c JOIN grants g ON g.id = c.grant_id
                  WHERE c.digest = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?2",
                 params![digest, now],
@@ -67,7 +68,8 @@ impl Grants for SqliteStore {
         self.read(move |connection| {
             first(
                 connection,
-                "SELECT r.rotated_at, g.*
+                "SELECT r.rotated_at,
+                        g.id, g.subject, g.client_id, g.operation_id, g.resource, g.scope, g.created_at, g.expires_at
                  FROM refresh_tokens r JOIN grants g ON g.id = r.grant_id
                  WHERE r.digest = ?1 AND g.revoked_at IS NULL AND g.expires_at > ?2",
                 params![digest, now],
@@ -99,7 +101,8 @@ impl Grants for SqliteStore {
         self.read(move |connection| {
             first(
                 connection,
-                "SELECT a.expires_at AS token_expires_at, g.*
+                "SELECT a.expires_at AS token_expires_at,
+                        g.id, g.subject, g.client_id, g.operation_id, g.resource, g.scope, g.created_at, g.expires_at
                  FROM access_tokens a JOIN grants g ON g.id = a.grant_id
                  WHERE a.digest = ?1 AND a.expires_at > ?2 AND g.revoked_at IS NULL AND g.expires_at > ?2",
                 params![digest, now],

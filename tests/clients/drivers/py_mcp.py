@@ -238,7 +238,8 @@ async def main(options, jar):
             check("consent" in pages, "no consent page was shown")
             check(options.idp == "dev" or "login" in pages, "no sign-in form was shown")
             tokens = app.storage.tokens
-            check(tokens.scope == "mcp:tools" and tokens.refresh_token, f"scope {tokens.scope}")
+            check({"mcp:tools"} <= set(tokens.scope.split()) <= {"mcp:tools", "offline_access"}, f"scope {tokens.scope}")
+            check(tokens.refresh_token, "no refresh token")
             facts["expiresIn"] = tokens.expires_in
         async with step("list_tools") as facts:
             listed = (await client.list_tools()).tools

@@ -77,6 +77,7 @@ export class Gateway {
     return `server:
   listen: ["127.0.0.1:${port}"]
   adminListen: "127.0.0.1:${adminPort}"
+  gracePeriodSeconds: 1
 store:
   url: "${storeUrl ?? `sqlite:${path.join(this.scratch, 'sallyport.db')}`}"
 encryption:

@@ -170,7 +170,8 @@ async function authorize(browser, provider) {
 function checkTokens(tokens) {
   check(tokens.access_token && tokens.refresh_token, 'a token is missing');
   check(tokens.token_type.toLowerCase() === 'bearer', `token_type ${tokens.token_type}`);
-  check(tokens.scope === 'mcp:tools', `scope ${tokens.scope}`);
+  const scopes = tokens.scope.split(' ');
+  check(scopes.includes('mcp:tools') && scopes.every((scope) => ['mcp:tools', 'offline_access'].includes(scope)), `scope ${tokens.scope}`);
   check(tokens.expires_in > 0, `expires_in ${tokens.expires_in}`);
   return { expiresIn: tokens.expires_in };
 }

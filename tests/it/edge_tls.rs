@@ -1,0 +1,148 @@
+//! The edge as `app` runs it: a Pingora server with a TLS listener that speaks HTTP/2 and HTTP/1.1.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::Path,
+    sync::{Arc, atomic::AtomicBool},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{Request as HttpRequest, StatusCode};
+use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf};
+use rustls::{ClientConfig, pki_types::ServerName};
+use sallyport::proxy::{self, Listener};
+use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use crate::support::{
+    Connection, Request, TestEdge, Upstream, certificates::Authority, store::FakeStore, upstream::RESULT,
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A Pingora server in a thread of its own; it stops with its value.
+struct RunningServer {
+    address: SocketAddr,
+    store: Arc<FakeStore>,
+    stop: Arc<Notify>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Stop(Arc<Notify>);
+
+#[async_trait]
+impl ShutdownSignalWatch for Stop {
+    async fn recv(&self) -> ShutdownSignal {
+        self.0.notified().await;
+        ShutdownSignal::FastShutdown
+    }
+}
+
+impl Drop for RunningServer {
+    fn drop(&mut self) {
+        self.stop.notify_one();
+        self.thread.take().expect("a thread").join().expect("a clean stop");
+    }
+}
+
+impl RunningServer {
+    async fn start(upstream: &Upstream, certificate: &Path, key: &Path) -> Self {
+        let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let (gateway, store) = TestEdge::builder().route("a", &upstream.url()).build(Arc::new(AtomicBool::new(false)));
+        let mut conf = ServerConf { threads: 1, grace_period_seconds: Some(0), ..ServerConf::default() };
+        proxy::configure(&mut conf);
+        let mut server = Server::new_with_opt_and_conf(None, conf);
+        server.bootstrap();
+        let listener = Listener { address: address.to_string(), tls: Some((certificate.to_owned(), key.to_owned())) };
+        let service = proxy::service(gateway.expect("a gateway"), &server.configuration, &[listener]);
+        server.add_service(service.expect("a service"));
+        let stop = Arc::new(Notify::new());
+        let signal = Box::new(Stop(Arc::clone(&stop)));
+        let thread = std::thread::spawn(move || server.run(RunArgs { shutdown_signal: signal }));
+        timeout(SOON, async { while TcpStream::connect(address).await.is_err() {} }).await.expect("it listens");
+        Self { address, store, stop, thread: Some(thread) }
+    }
+
+    async fn connect(&self, authority: &Authority, alpn: &[u8]) -> TlsStream<TcpStream> {
+        let mut config = ClientConfig::builder().with_root_certificates(authority.roots()).with_no_client_auth();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let stream = TcpStream::connect(self.address).await.expect("a connection");
+        let name = ServerName::try_from("gw.example").expect("a name");
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
+    }
+}
+
+/// RFC 9113 section 8.3.1: HTTP/2 has `:authority` in place of `Host`.
+#[tokio::test]
+async fn http2_and_http1_clients_are_served_over_tls_under_an_https_origin() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let authority = Authority::new("public");
+    let leaf = authority.issue(&["gw.example"]);
+    let files = tempfile::tempdir().expect("a directory");
+    let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    std::fs::write(&certificate, &leaf.certificate).expect("a file");
+    std::fs::write(&key, &leaf.key).expect("a file");
+    let upstream = Upstream::json().await;
+    let server = RunningServer::start(&upstream, &certificate, &key).await;
+    let token = server.store.issue("ada", "c", "a", "https://gw.example/mcp/a", "mcp:tools");
+
+    let mut connection = Connection::over(server.connect(&authority, b"http/1.1").await);
+    let refused = connection.exchange(&Request::post("/mcp/a").host("gw.example")).await;
+    let challenge = "Bearer realm=\"OAuth\", resource_metadata=\
+        \"https://gw.example/.well-known/oauth-protected-resource/mcp/a\", scope=\"mcp:tools\"";
+    assert_eq!((refused.status(), refused.get("www-authenticate")), (401, Some(challenge)));
+    let answer = connection.exchange(&Request::post("/mcp/a").host("gw.example").bearer(&token)).await;
+    assert_eq!((answer.status(), answer.text()), (200, RESULT));
+
+    let stream = server.connect(&authority, b"h2").await;
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
+    let driver = tokio::spawn(connection);
+    let mut call = async |method: &str, path: &str, bearer: Option<&str>, body: &'static [u8]| {
+        let mut request = HttpRequest::builder().method(method).uri(format!("https://gw.example{path}"));
+        if let Some(token) = bearer {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let (response, mut stream) = client.send_request(request.body(()).unwrap(), false).expect("a stream");
+        stream.send_data(Bytes::from_static(body), true).expect("a body");
+        let mut response = timeout(SOON, response).await.expect("in time").expect("an answer");
+        let mut read = Vec::new();
+        while let Some(Ok(part)) = timeout(SOON, response.body_mut().data()).await.expect("in time") {
+            read.extend_from_slice(&part);
+        }
+        (response.status(), response.headers().clone(), String::from_utf8(read).unwrap())
+    };
+    let (status, headers, _) = call("POST", "/mcp/a", None, b"{}").await;
+    assert_eq!((status, headers["www-authenticate"].to_str().unwrap()), (StatusCode::UNAUTHORIZED, challenge));
+    let (status, headers, body) = call("POST", "/mcp/a", Some(&token), b"{}").await;
+    assert_eq!((status, &*body), (StatusCode::OK, RESULT));
+    assert!(headers.contains_key("x-request-id") && !headers.contains_key("connection"));
+    let call_upstream = upstream.calls().pop().expect("a call");
+    assert_eq!(
+        (&*call_upstream.body, call_upstream.head.get("host")),
+        (&b"{}"[..], Some(&*upstream.address.to_string()))
+    );
+    let (status, _, body) = call("POST", "/oauth/token", None, b"grant").await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(body.contains("\"origin\":\"https://gw.example\"") && body.contains("\"body\":5"), "{body}");
+    assert_eq!(call("TRACE", "/mcp/a", Some(&token), b"").await.0, StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(call("GET", "/nothing", None, b"").await.0, StatusCode::NOT_FOUND);
+    driver.abort();
+}
+
+#[test]
+fn a_certificate_that_cannot_be_served_stops_the_start() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let files = tempfile::tempdir().expect("a directory");
+    let junk = files.path().join("junk.pem");
+    std::fs::write(&junk, "no PEM").expect("a file");
+    for path in [junk, files.path().join("missing.pem")] {
+        let (gateway, _) = TestEdge::builder().build(Arc::new(AtomicBool::new(false)));
+        let listener = Listener { address: "127.0.0.1:1".to_owned(), tls: Some((path.clone(), path)) };
+        let service = proxy::service(gateway.expect("a gateway"), &Arc::new(ServerConf::default()), &[listener]);
+        assert!(matches!(service, Err(proxy::Error::Listener { .. })));
+    }
+}
