@@ -1,0 +1,146 @@
+//! The connections that are in use, opened, in memory.
+
+use std::{
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{HeaderName, HeaderValue};
+use quick_cache::{Equivalent, sync::Cache};
+
+use super::sealed::Held;
+use crate::{
+    clock::Timestamp,
+    policy::Permit,
+    store::{Connection, ConnectionKey, Owner},
+    upstream::Credential,
+};
+
+/// A live connection with its tokens open.
+pub(super) struct Cached {
+    pub(super) held: Held,
+    pub(super) client_id: String,
+    pub(super) version: i64,
+    pub(super) loaded_at: Timestamp,
+    access_expires_at: Option<Timestamp>,
+    refresh_from: Option<Timestamp>,
+    headers: Arc<[(HeaderName, HeaderValue)]>,
+}
+
+impl Cached {
+    pub(super) fn new(connection: Connection, held: Held, header: (HeaderName, HeaderValue), now: Timestamp) -> Self {
+        let refreshable = held.refresh_token.is_some();
+        let refresh_from = connection
+            .access_expires_at
+            .filter(|_| refreshable)
+            .map(|end| end.minus((connection.updated_at.until(end) / 10).min(LONGEST_LEAD)));
+        Self {
+            held,
+            client_id: connection.client_id,
+            version: connection.version,
+            loaded_at: now,
+            access_expires_at: connection.access_expires_at,
+            refresh_from,
+            headers: Arc::new([header]),
+        }
+    }
+
+    /// Whether it is time to refresh: shortly before the end, a tenth of the lifetime, at most a minute.
+    pub(super) fn is_due(&self, now: Timestamp) -> bool {
+        self.refresh_from.is_some_and(|from| now >= from)
+    }
+
+    /// Whether the access token has ended, as far as the upstream said.
+    pub(super) fn has_ended(&self, now: Timestamp) -> bool {
+        self.access_expires_at.is_some_and(|end| now >= end)
+    }
+
+    pub(super) fn credential(&self, permit: &Permit) -> Credential {
+        Credential::of_connection(permit, Arc::clone(&self.headers), self.version)
+    }
+}
+
+/// Connections by owner and upstream, found without copying either.
+pub(super) struct Warm {
+    connections: Cache<Name, Arc<Cached>>,
+    wanted_scope: Cache<Name, Arc<str>>,
+}
+
+impl Default for Warm {
+    fn default() -> Self {
+        Self { connections: Cache::new(CONNECTIONS), wanted_scope: Cache::new(WANTED_SCOPES) }
+    }
+}
+
+impl Warm {
+    pub(super) fn get(&self, subject: Option<&str>, upstream_id: &str) -> Option<Arc<Cached>> {
+        self.connections.get(&NameRef { subject, upstream_id })
+    }
+
+    pub(super) fn keep(&self, key: &ConnectionKey, cached: &Arc<Cached>) {
+        self.connections.insert(Name::of(key), Arc::clone(cached));
+    }
+
+    pub(super) fn forget(&self, key: &ConnectionKey) {
+        self.connections.remove(&Name::of(key).borrowed());
+    }
+
+    /// Remembers the scope that an upstream asked for beyond what it had granted.
+    pub(super) fn wants_scope(&self, key: &ConnectionKey, scope: &str) {
+        self.wanted_scope.insert(Name::of(key), Arc::from(scope));
+    }
+
+    /// The scope to ask for beyond the usual, at the next authorization.
+    pub(super) fn wanted_scope(&self, key: &ConnectionKey) -> Option<Arc<str>> {
+        self.wanted_scope.get(&Name::of(key).borrowed())
+    }
+}
+
+#[derive(Clone, PartialEq, Eq)]
+struct Name {
+    subject: Option<String>,
+    upstream_id: String,
+}
+
+struct NameRef<'a> {
+    subject: Option<&'a str>,
+    upstream_id: &'a str,
+}
+
+impl Name {
+    fn of(key: &ConnectionKey) -> Self {
+        let subject = match &key.owner {
+            Owner::User(subject) => Some(subject.as_str().to_owned()),
+            Owner::Shared => None,
+        };
+        Self { subject, upstream_id: key.upstream_id.clone() }
+    }
+
+    fn borrowed(&self) -> NameRef<'_> {
+        NameRef { subject: self.subject.as_deref(), upstream_id: &self.upstream_id }
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.borrowed().hash(state);
+    }
+}
+
+impl Hash for NameRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.subject.hash(state);
+        self.upstream_id.hash(state);
+    }
+}
+
+impl Equivalent<Name> for NameRef<'_> {
+    fn equivalent(&self, name: &Name) -> bool {
+        self.subject == name.subject.as_deref() && self.upstream_id == name.upstream_id
+    }
+}
+
+const CONNECTIONS: usize = 50_000;
+const WANTED_SCOPES: usize = 10_000;
+const LONGEST_LEAD: Duration = Duration::from_mins(1);

@@ -1,0 +1,272 @@
+//! Connections: the gateway's own grants at upstream authorization servers, per person or shared.
+//!
+//! Tokens are sealed in the store. The warm path is one look-up in a bounded map; an entry is believed for
+//! [`STALENESS`], so a connection that another replica ended is not used for longer. A refresh runs once per connection:
+//! in this process behind a lock, across replicas behind a lease, and it runs to its end even if the request that began it
+//! is gone, because a rotated refresh token must be kept.
+
+mod cache;
+mod refresh;
+mod sealed;
+pub mod ticket;
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use http::{HeaderName, HeaderValue, header};
+use tokio::sync::Mutex;
+
+pub use sealed::Unreadable;
+
+use self::{
+    cache::{Cached, Warm},
+    sealed::{Held, tokens_context},
+};
+use super::{
+    ConnectLink, Credential, CredentialSource, Credentials, Need, NoCredential, OauthSettings, Server, Servers,
+    authorization::{AuthorizationClient, AuthorizationServer, RegisteredClient},
+};
+use crate::{
+    clock::{Clock, Timestamp},
+    crypto::{KeyRing, random_token},
+    policy::Permit,
+    store::{
+        self, Connection, ConnectionKey, ConnectionState, Owner, Store, SubjectId, UpstreamClient,
+    },
+    web::{BasePath, Origin},
+};
+
+/// How long a connection that another process ended may still be used.
+pub const STALENESS: Duration = Duration::from_secs(10);
+
+/// The connections of one gateway.
+pub struct Connections {
+    store: Arc<dyn Store>,
+    key_ring: Arc<KeyRing>,
+    clock: Clock,
+    authorization: AuthorizationClient,
+    base_path: BasePath,
+    servers: Arc<Servers>,
+    warm: Warm,
+    refreshing: Mutex<HashMap<ConnectionKey, Arc<Mutex<()>>>>,
+    holder: String,
+}
+
+impl Connections {
+    /// The connections of a gateway whose endpoints lie below `base_path`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        key_ring: Arc<KeyRing>,
+        clock: Clock,
+        authorization: AuthorizationClient,
+        base_path: BasePath,
+        servers: Arc<Servers>,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            store,
+            key_ring,
+            clock,
+            authorization,
+            base_path,
+            servers,
+            warm: Warm::default(),
+            refreshing: Mutex::default(),
+            holder: random_token(""),
+        })
+    }
+
+    /// Whether `subject` has what `server` needs, and what is missing otherwise.
+    pub async fn need(&self, subject: &SubjectId, server: &Server) -> store::Result<Option<Need>> {
+        let Some(key) = key_for(subject, server) else { return Ok(None) };
+        Ok(match self.store.connection(&key).await? {
+            Some(connection) if connection.state == ConnectionState::Live => None,
+            Some(_) => Some(Need::ReconsentRequired),
+            None if key.owner == Owner::Shared => Some(Need::AdminConnectRequired),
+            None => Some(Need::Authenticating),
+        })
+    }
+
+    /// Keeps what an upstream granted, in place of what there was.
+    pub async fn establish(
+        &self,
+        key: &ConnectionKey,
+        server: AuthorizationServer,
+        client_id: &str,
+        redirect_uri: &str,
+        granted: super::authorization::Tokens,
+        asked_scope: Option<String>,
+    ) -> Result<(), EstablishError> {
+        let now = self.clock.now();
+        let held = Held {
+            access_token: granted.access_token.expose().to_owned(),
+            refresh_token: granted.refresh_token.as_ref().map(|token| token.expose().to_owned()),
+            redirect_uri: redirect_uri.to_owned(),
+            server,
+        };
+        let connection = Connection {
+            key: key.clone(),
+            issuer: held.server.issuer.clone(),
+            client_id: client_id.to_owned(),
+            sealed_tokens: sealed::seal(&self.key_ring, &tokens_context(key), &held)?,
+            access_expires_at: granted.expires_in.map(|lifetime| now.plus(lifetime)),
+            scope: granted.scope.or(asked_scope),
+            state: ConnectionState::Live,
+            version: 0,
+            connected_at: now,
+            updated_at: now,
+        };
+        self.store.save_connection(&connection).await?;
+        self.warm.forget(key);
+        Ok(())
+    }
+
+    async fn load(&self, key: &ConnectionKey) -> Result<Arc<Cached>, NoCredential> {
+        let connection = match self.store.connection(key).await {
+            Ok(Some(connection)) => connection,
+            Ok(None) => {
+                self.warm.forget(key);
+                return Err(NoCredential::ConnectRequired(missing(key)));
+            }
+            Err(error) => return Err(unavailable(key, &error)),
+        };
+        if connection.state == ConnectionState::Ended {
+            self.warm.forget(key);
+            return Err(NoCredential::ConnectRequired(Need::ReconsentRequired));
+        }
+        let held: Held = match sealed::open(&self.key_ring, &tokens_context(key), &connection.sealed_tokens) {
+            Ok(held) => held,
+            Err(error) => {
+                tracing::error!(event = "mcp_auth_upstream_connection_lost", upstreamServerId = %key.upstream_id,
+                    error = &error as &dyn std::error::Error, "the kept tokens of a connection do not open");
+                return Err(NoCredential::ConnectRequired(Need::ReconsentRequired));
+            }
+        };
+        let Some(header) = bearer(&held.access_token) else {
+            return Err(NoCredential::ConnectRequired(Need::ReconsentRequired));
+        };
+        let cached = Arc::new(Cached::new(connection, held, header, self.clock.now()));
+        self.warm.keep(key, &cached);
+        Ok(cached)
+    }
+}
+
+/// Why a connection was not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum EstablishError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The tokens could not be sealed.
+    #[error(transparent)]
+    Seal(#[from] Unreadable),
+}
+
+#[async_trait]
+impl Credentials for Arc<Connections> {
+    async fn credential(&self, permit: &Permit, server: &Server) -> Result<Credential, NoCredential> {
+        let Some(settings) = oauth_settings(server) else { return Err(NoCredential::ConnectRequired(Need::Authenticating)) };
+        let now = self.clock.now();
+        let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
+        let warm = self.warm.get((!shared).then(|| permit.principal().subject().as_str()), &server.id);
+        let key = || key_of(permit.principal().subject(), server, shared);
+        let cached = match warm {
+            Some(cached) if now < cached.loaded_at.plus(STALENESS) => cached,
+            _ => self.load(&key()).await?,
+        };
+        if cached.is_due(now) {
+            let key = key();
+            match self.refresh(&key, settings, cached.version).await {
+                Ok(fresh) => return Ok(fresh.credential(permit)),
+                Err(error @ NoCredential::Unavailable { .. }) if cached.has_ended(now) => return Err(error),
+                Err(NoCredential::Unavailable { .. }) => {}
+                Err(required) => return Err(required),
+            }
+        }
+        Ok(cached.credential(permit))
+    }
+
+    async fn renewed(
+        &self,
+        permit: &Permit,
+        server: &Server,
+        refused: &Credential,
+    ) -> Result<Credential, NoCredential> {
+        let Some(settings) = oauth_settings(server) else { return Err(NoCredential::ConnectRequired(Need::Authenticating)) };
+        let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
+        let key = key_of(permit.principal().subject(), server, shared);
+        Ok(self.refresh(&key, settings, refused.version()).await?.credential(permit))
+    }
+
+    async fn needs_scope(&self, permit: &Permit, server: &Server, scope: &str) {
+        let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
+        let key = key_of(permit.principal().subject(), server, shared);
+        self.warm.wants_scope(&key, scope);
+    }
+
+    fn connect_link(&self, origin: &Origin, permit: &Permit, server: &Server) -> ConnectLink {
+        let (ticket, elicitation_id) = ticket::issue(&self.key_ring, permit, &server.id, self.clock.now());
+        let query = form_urlencoded::Serializer::new(String::new())
+            .append_pair("browserTicket", &ticket)
+            .append_pair("operationId", &permit.route().operation_id)
+            .finish();
+        let mode = match server.credential {
+            CredentialSource::SharedOauth(_) => "shared-oauth",
+            _ => "user-oauth",
+        };
+        ConnectLink {
+            url: format!("{}?{query}", self.base_path.url(origin, &connect_path(&server.id))),
+            elicitation_id,
+            auth_profile_id: format!("{}:{mode}", server.id),
+        }
+    }
+}
+
+/// Where a connection is begun, below the base path.
+pub fn connect_path(upstream_id: &str) -> String {
+    format!("/auth/connections/{upstream_id}/connect")
+}
+
+/// Where the upstream sends the browser back to, below the base path; one per connection, against mix-up.
+pub fn callback_path(upstream_id: &str) -> String {
+    format!("/auth/connections/{upstream_id}/callback")
+}
+
+/// The settings of an upstream that needs a connection.
+pub fn oauth_settings(server: &Server) -> Option<&Arc<OauthSettings>> {
+    match &server.credential {
+        CredentialSource::UserOauth(settings) | CredentialSource::SharedOauth(settings) => Some(settings),
+        CredentialSource::None | CredentialSource::Headers(_) => None,
+    }
+}
+
+/// The connection that `subject` uses at `server`, if it needs one.
+pub fn key_for(subject: &SubjectId, server: &Server) -> Option<ConnectionKey> {
+    oauth_settings(server)?;
+    Some(key_of(subject, server, matches!(server.credential, CredentialSource::SharedOauth(_))))
+}
+
+fn key_of(subject: &SubjectId, server: &Server, shared: bool) -> ConnectionKey {
+    let owner = if shared { Owner::Shared } else { Owner::User(subject.clone()) };
+    ConnectionKey { owner, upstream_id: server.id.clone() }
+}
+
+const fn missing(key: &ConnectionKey) -> Need {
+    match key.owner {
+        Owner::User(_) => Need::Authenticating,
+        Owner::Shared => Need::AdminConnectRequired,
+    }
+}
+
+fn unavailable(key: &ConnectionKey, error: &store::Error) -> NoCredential {
+    tracing::warn!(event = "mcp_auth_store_failed", upstreamServerId = %key.upstream_id,
+        error = error as &dyn std::error::Error, "a connection cannot be read or kept");
+    NoCredential::Unavailable { retry_after: RETRY_AFTER }
+}
+
+fn bearer(access_token: &str) -> Option<(HeaderName, HeaderValue)> {
+    let mut value = HeaderValue::from_str(&format!("Bearer {access_token}")).ok()?;
+    value.set_sensitive(true);
+    Some((header::AUTHORIZATION, value))
+}
+
+const RETRY_AFTER: Duration = Duration::from_secs(2);

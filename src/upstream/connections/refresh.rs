@@ -1,0 +1,215 @@
+//! Refreshing a connection: once at a time in this process and across replicas, and never half.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    Connections, NoCredential,
+    cache::Cached,
+    sealed::{self, Held, tokens_context},
+    unavailable,
+};
+use crate::{
+    store::{ConnectionKey, Owner, RefreshedTokens},
+    upstream::{
+        Need, OauthSettings,
+        authorization::{self, Tokens},
+    },
+};
+
+impl Connections {
+    /// The connection at a version newer than `seen`, refreshed if nobody else did it.
+    ///
+    /// The work runs in a task of its own: when the request that asked is gone, the rotated token is kept all the same.
+    pub(super) async fn refresh(
+        self: &Arc<Self>,
+        key: &ConnectionKey,
+        settings: &Arc<OauthSettings>,
+        seen: i64,
+    ) -> Result<Arc<Cached>, NoCredential> {
+        let (this, key, settings) = (Arc::clone(self), key.clone(), Arc::clone(settings));
+        let work = tokio::spawn(async move { this.refresh_once(&key, &settings, seen).await });
+        match work.await {
+            Ok(result) => result,
+            Err(error) => {
+                tracing::error!(event = "mcp_auth_upstream_refresh_failed", %error, "a refresh ended unexpectedly");
+                Err(NoCredential::Unavailable { retry_after: super::RETRY_AFTER })
+            }
+        }
+    }
+
+    async fn refresh_once(
+        &self,
+        key: &ConnectionKey,
+        settings: &OauthSettings,
+        seen: i64,
+    ) -> Result<Arc<Cached>, NoCredential> {
+        let turn = Arc::clone(self.refreshing.lock().await.entry(key.clone()).or_default());
+        let result = {
+            let _mine = turn.lock().await;
+            self.refresh_in_turn(key, settings, seen).await
+        };
+        let mut refreshing = self.refreshing.lock().await;
+        if Arc::strong_count(&turn) <= 2 {
+            refreshing.remove(key);
+        }
+        result
+    }
+
+    /// Waits for the lease, and uses what another replica made of it in the meantime.
+    async fn refresh_in_turn(
+        &self,
+        key: &ConnectionKey,
+        settings: &OauthSettings,
+        seen: i64,
+    ) -> Result<Arc<Cached>, NoCredential> {
+        let lease = lease_name(key);
+        let mut waited = Duration::ZERO;
+        loop {
+            let current = self.load(key).await?;
+            if current.version > seen {
+                return Ok(current);
+            }
+            let now = self.clock.now();
+            match self.store.take_lease(&lease, &self.holder, now.plus(LEASE), now).await {
+                Ok(true) => break,
+                Ok(false) if waited < PATIENCE => {
+                    tokio::time::sleep(POLL).await;
+                    waited += POLL;
+                }
+                Ok(false) => return Err(NoCredential::Unavailable { retry_after: super::RETRY_AFTER }),
+                Err(error) => return Err(unavailable(key, &error)),
+            }
+        }
+        let result = self.refresh_with_lease(key, settings, seen).await;
+        if let Err(error) = self.store.release_lease(&lease, &self.holder).await {
+            tracing::debug!(upstreamServerId = %key.upstream_id, %error, "a lease runs out by itself");
+        }
+        result
+    }
+
+    async fn refresh_with_lease(
+        &self,
+        key: &ConnectionKey,
+        settings: &OauthSettings,
+        seen: i64,
+    ) -> Result<Arc<Cached>, NoCredential> {
+        let current = self.load(key).await?;
+        if current.version > seen {
+            return Ok(current);
+        }
+        let Some(refresh_token) = current.held.refresh_token.as_deref() else {
+            return self.ended(key, current.version, "no_refresh_token").await;
+        };
+        let client = match self.client_of(&current, settings).await {
+            Ok(Some(client)) => client,
+            Ok(None) => return self.ended(key, current.version, "registration_gone").await,
+            Err(error) => return Err(unavailable(key, &error)),
+        };
+        match self.authorization.refresh(&current.held.server, &client, refresh_token, settings).await {
+            Ok(tokens) => {
+                self.commit(key, &current, tokens).await?;
+                tracing::info!(event = "mcp_auth_upstream_connection_refreshed", upstreamServerId = %key.upstream_id,
+                    subjectId = subject(key), "connection refreshed");
+                self.load(key).await
+            }
+            Err(error) if error.is_transient() => {
+                tracing::warn!(event = "mcp_auth_upstream_refresh_failed", upstreamServerId = %key.upstream_id,
+                    subjectId = subject(key), error = &error as &dyn std::error::Error, "a refresh will be tried again");
+                Err(NoCredential::Unavailable { retry_after: error.retry_after().unwrap_or(super::RETRY_AFTER) })
+            }
+            Err(error) => {
+                if let authorization::Error::ClientRejected { .. } = &error {
+                    let removed = self
+                        .store
+                        .remove_upstream_client(&current.held.server.issuer, &current.held.redirect_uri, &client.client_id)
+                        .await;
+                    if let Err(error) = removed {
+                        tracing::debug!(%error, "a registration that the upstream does not know stays for now");
+                    }
+                }
+                tracing::warn!(event = "mcp_auth_upstream_connection_lost", upstreamServerId = %key.upstream_id,
+                    subjectId = subject(key), error = &error as &dyn std::error::Error,
+                    "the upstream ended a connection");
+                self.ended(key, current.version, "refused").await
+            }
+        }
+    }
+
+    /// Keeps the rotated tokens; the upstream has already forgotten the old ones, so a failing store is tried again.
+    async fn commit(&self, key: &ConnectionKey, current: &Cached, tokens: Tokens) -> Result<(), NoCredential> {
+        let now = self.clock.now();
+        let held = Held {
+            access_token: tokens.access_token.expose().to_owned(),
+            refresh_token: tokens
+                .refresh_token
+                .as_ref()
+                .map(|token| token.expose().to_owned())
+                .or_else(|| current.held.refresh_token.clone()),
+            server: current.held.server.clone(),
+            redirect_uri: current.held.redirect_uri.clone(),
+        };
+        let sealed_tokens = match sealed::seal(&self.key_ring, &tokens_context(key), &held) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                tracing::error!(event = "mcp_auth_upstream_refresh_failed", %error, "tokens cannot be sealed");
+                return Err(NoCredential::Unavailable { retry_after: super::RETRY_AFTER });
+            }
+        };
+        let refreshed = RefreshedTokens {
+            sealed_tokens,
+            access_expires_at: tokens.expires_in.map(|lifetime| now.plus(lifetime)),
+            scope: tokens.scope,
+        };
+        let mut attempt = 0;
+        loop {
+            match self.store.refresh_connection(key, current.version, &refreshed, now).await {
+                Ok(_kept_or_replaced_by_a_new_connection) => return Ok(()),
+                Err(error) if attempt < COMMIT_ATTEMPTS => {
+                    attempt += 1;
+                    tracing::warn!(event = "mcp_auth_store_failed", upstreamServerId = %key.upstream_id, attempt,
+                        error = &error as &dyn std::error::Error, "rotated tokens are not kept yet");
+                    tokio::time::sleep(POLL * attempt).await;
+                }
+                Err(error) => return Err(unavailable(key, &error)),
+            }
+        }
+    }
+
+    /// Marks the connection as ended, unless somebody gave it newer tokens meanwhile.
+    async fn ended(
+        &self,
+        key: &ConnectionKey,
+        version: i64,
+        reason: &'static str,
+    ) -> Result<Arc<Cached>, NoCredential> {
+        match self.store.end_connection(key, version, self.clock.now()).await {
+            Ok(true) => {
+                self.warm.forget(key);
+                tracing::warn!(event = "mcp_auth_upstream_connection_lost", upstreamServerId = %key.upstream_id,
+                    subjectId = subject(key), reasonCode = reason, "a connection must be renewed by its person");
+                Err(NoCredential::ConnectRequired(Need::ReconsentRequired))
+            }
+            Ok(false) => self.load(key).await,
+            Err(error) => Err(unavailable(key, &error)),
+        }
+    }
+}
+
+fn lease_name(key: &ConnectionKey) -> String {
+    format!("refresh/{}/{}", subject(key), key.upstream_id)
+}
+
+/// The person of a connection, for the log.
+fn subject(key: &ConnectionKey) -> &str {
+    match &key.owner {
+        Owner::User(subject) => subject.as_str(),
+        Owner::Shared => "shared",
+    }
+}
+
+/// Longer than a refresh may take, so that it runs out only when its holder died.
+const LEASE: Duration = Duration::from_secs(30);
+/// How long a request waits for another replica's refresh.
+const PATIENCE: Duration = Duration::from_secs(12);
+const POLL: Duration = Duration::from_millis(50);
+const COMMIT_ATTEMPTS: u32 = 20;
