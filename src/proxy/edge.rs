@@ -72,6 +72,7 @@ impl Gateway {
         if self.draining.load(Ordering::Relaxed) {
             session.set_keepalive(None);
         }
+        exchange.refused = exchange.refused.or(response.refusal);
         if exchange.route.is_some() {
             for (name, value) in exchange.caller.headers() {
                 response.headers.append(name, value);
@@ -91,6 +92,7 @@ impl Gateway {
         exchange.refused = Some(denial.reason());
         if let Denial::Token(Refusal::Unavailable(source)) = denial {
             tracing::error!(
+                event = "mcp_auth_store_failed",
                 requestId = exchange.id().as_str(),
                 error = source as &dyn std::error::Error,
                 "the store cannot check an access token"
