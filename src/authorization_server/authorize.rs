@@ -10,7 +10,7 @@ use super::AuthorizationServer;
 use crate::{
     clock::Timestamp,
     crypto::random_token,
-    identity::{SETUP, Trouble, setup_location, store_trouble, trouble_page},
+    identity::{SETUP, Then, Trouble, setup_location, store_trouble, trouble_page},
     oauth::{AuthorizationError, CodeChallenge, Duplicate, Params, PkceError, RedirectTarget, ResourceUri, scope},
     routes::Route,
     store::{Client, ClientId, Interaction, InteractionId},
@@ -97,7 +97,7 @@ impl AuthorizationServer {
         let prompt = if interaction.session.is_some() {
             Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), &interaction.id))
         } else {
-            match self.identity.begin_login(request, &interaction.id).await {
+            match self.identity.begin_login(request, &Then::Interaction(interaction.id.clone())).await {
                 Ok(login) => login,
                 Err(page) => return page,
             }

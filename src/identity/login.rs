@@ -4,6 +4,7 @@
 //! `state`, and the `state` nothing without it (RFC 9700 section 4.7.1). A login establishes the browser session and
 //! nothing else: what the client gets is decided on the consent page.
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use http::{StatusCode, header};
 
 use super::{CALLBACK, DEV_LOGIN, Identity, Provider, SETUP, Trouble, oidc, store_trouble, trouble_page};
@@ -14,20 +15,55 @@ use crate::{
     web::{Cookie, Request, Response, cookie},
 };
 
+/// What goes on after a login.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Then {
+    /// The setup page of an interaction.
+    Interaction(InteractionId),
+    /// A path with its query at our own origin.
+    Path(String),
+}
+
+impl Then {
+    /// The value of the login's cookie: random, with the path behind it. The store knows the digest of the whole, so
+    /// nobody but this browser can say where it goes on.
+    fn browser_value(&self) -> String {
+        match self {
+            Self::Interaction(_) => random_token(""),
+            Self::Path(path) => format!("{}.{}", random_token(""), URL_SAFE_NO_PAD.encode(path)),
+        }
+    }
+
+    fn interaction(&self) -> Option<InteractionId> {
+        match self {
+            Self::Interaction(interaction) => Some(interaction.clone()),
+            Self::Path(_) => None,
+        }
+    }
+
+    /// Where a cookie of [`Then::browser_value`] says to go on; only ever a path at our own origin.
+    fn path(browser_value: &str) -> Option<String> {
+        let (_, path) = browser_value.split_once('.')?;
+        let path = String::from_utf8(URL_SAFE_NO_PAD.decode(path).ok()?).ok()?;
+        (path.starts_with('/') && !path.starts_with("//") && !path.contains('\\')).then_some(path)
+    }
+}
+
 /// A login that came back, spent, and the `Set-Cookie` value that takes its cookie away.
 pub(super) struct Taken {
     login: Login,
+    then_path: Option<String>,
     clear_cookie: String,
 }
 
 impl Identity {
-    /// Sends the browser to sign in; afterwards it comes to the setup page of `interaction`.
+    /// Sends the browser to sign in; afterwards it goes on as `then` says.
     ///
     /// # Errors
     /// The page to show where no login can begin; then nothing is kept of it.
-    pub async fn begin_login(&self, request: &Request, interaction: &InteractionId) -> Result<Response, Response> {
+    pub async fn begin_login(&self, request: &Request, then: &Then) -> Result<Response, Response> {
         let state = random_token("");
-        let browser = random_token("");
+        let browser = then.browser_value();
         let redirect_uri = self.settings.base_path.url(&request.origin, CALLBACK);
         let (location, nonce, verifier) = match &self.provider {
             Provider::Dev { .. } => {
@@ -44,7 +80,7 @@ impl Identity {
             nonce,
             sealed_verifier: verifier.map(|verifier| self.key_ring.seal(VERIFIER, verifier.expose().as_bytes())),
             redirect_uri,
-            interaction: Some(interaction.clone()),
+            interaction: then.interaction(),
             expires_at: self.clock.now().plus(self.settings.state_ttl),
         };
         if let Err(error) = self.store.create_login(&login).await {
@@ -105,7 +141,7 @@ impl Identity {
             return Err(failed_login(request, &Trouble::STALE.because("foreign_browser")));
         };
         match self.store.take_login(&Digest::of(state), &Digest::of(browser), self.clock.now()).await {
-            Ok(Some(login)) => Ok(Taken { login, clear_cookie: kind.clear() }),
+            Ok(Some(login)) => Ok(Taken { login, then_path: Then::path(browser), clear_cookie: kind.clear() }),
             Ok(None) => Err(failed_login(request, &Trouble::STALE.because("stale_state"))),
             Err(error) => Err(store_trouble(request, &error)),
         }
@@ -113,7 +149,7 @@ impl Identity {
 
     /// Opens the browser session and goes on to the setup page.
     pub(super) async fn finish_login(&self, request: &Request, taken: Taken, user: User) -> Response {
-        let Taken { login, clear_cookie } = taken;
+        let Taken { login, then_path, clear_cookie } = taken;
         let subject = user.subject.clone();
         let opened = match self.open_session(request, user).await {
             Ok(opened) => opened,
@@ -126,6 +162,7 @@ impl Identity {
             None => Ok(false),
         };
         let answer = match (bound, &login.interaction) {
+            (Ok(_), None) if then_path.is_some() => Response::see_other(then_path.as_deref().unwrap_or_default()),
             (Ok(true), Some(interaction)) => {
                 Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), interaction))
             }

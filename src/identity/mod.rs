@@ -12,7 +12,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use http::Method;
 
 pub use error_page::{Trouble, log_store_failure, page_response, store_trouble, trouble_page};
-pub use login::setup_location;
+pub use login::{Then, setup_location};
 pub use session::SignedIn;
 
 use crate::{

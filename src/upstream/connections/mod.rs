@@ -7,8 +7,8 @@
 
 mod cache;
 mod refresh;
-mod sealed;
-pub mod ticket;
+pub(super) mod sealed;
+pub(super) mod ticket;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -120,6 +120,86 @@ impl Connections {
         Ok(())
     }
 
+    /// The protocol client.
+    pub(super) const fn authorization(&self) -> &AuthorizationClient {
+        &self.authorization
+    }
+
+    /// The scope that an upstream asked for beyond what it had granted.
+    pub(super) fn wanted_scope(&self, key: &ConnectionKey) -> Option<Arc<str>> {
+        self.warm.wanted_scope(key)
+    }
+
+    /// Us as a client of `server`: as the operator registered us, as we registered before, or registered now.
+    pub(super) async fn client(
+        &self,
+        server: &AuthorizationServer,
+        redirect_uri: &str,
+        settings: &OauthSettings,
+    ) -> Result<RegisteredClient, authorization::Error> {
+        if let Registration::Manual { client_id, authentication } = &settings.registration {
+            return Ok(RegisteredClient { client_id: client_id.clone(), authentication: authentication.clone() });
+        }
+        if let Some(kept) = self.store.upstream_client(&server.issuer, redirect_uri).await? {
+            if let Ok(client) = self.opened(&kept) {
+                return Ok(client);
+            }
+        }
+        let client = self.authorization.register(server, redirect_uri).await?;
+        let sealed_details = sealed::seal(&self.key_ring, &client_context(&server.issuer, redirect_uri), &client)?;
+        let kept = self
+            .store
+            .save_upstream_client(&UpstreamClient {
+                issuer: server.issuer.clone(),
+                redirect_uri: redirect_uri.to_owned(),
+                client_id: client.client_id,
+                sealed_details,
+                registered_at: self.clock.now(),
+            })
+            .await?;
+        Ok(self.opened(&kept)?)
+    }
+
+    /// Drops a registration that the authorization server no longer knows, so that the next attempt registers anew.
+    pub(super) async fn forget_client(
+        &self,
+        server: &AuthorizationServer,
+        redirect_uri: &str,
+        client: &RegisteredClient,
+    ) {
+        if let Err(error) = self.store.remove_upstream_client(&server.issuer, redirect_uri, &client.client_id).await {
+            tracing::warn!(event = "mcp_auth_store_failed", error = &error as &dyn std::error::Error,
+                "a registration that the upstream does not know stays for now");
+        }
+    }
+
+    /// The client that a connection was made with, which alone may refresh it.
+    async fn client_of(
+        &self,
+        current: &Cached,
+        settings: &OauthSettings,
+    ) -> Result<Option<RegisteredClient>, store::Error> {
+        if let Registration::Manual { client_id, authentication } = &settings.registration {
+            let client = RegisteredClient { client_id: client_id.clone(), authentication: authentication.clone() };
+            return Ok(Some(client));
+        }
+        let kept = self.store.upstream_client(&current.held.server.issuer, &current.held.redirect_uri).await?;
+        Ok(kept.and_then(|kept| self.opened(&kept).ok()).filter(|client| client.client_id == current.client_id))
+    }
+
+    fn opened(&self, kept: &UpstreamClient) -> Result<RegisteredClient, Unreadable> {
+        let opened = sealed::open(
+            &self.key_ring,
+            &client_context(&kept.issuer, &kept.redirect_uri),
+            &kept.sealed_details,
+        );
+        if let Err(error) = &opened {
+            tracing::error!(event = "mcp_auth_upstream_client_unreadable",
+                error = error as &dyn std::error::Error, "a kept registration does not open");
+        }
+        opened
+    }
+
     async fn load(&self, key: &ConnectionKey) -> Result<Arc<Cached>, NoCredential> {
         let connection = match self.store.connection(key).await {
             Ok(Some(connection)) => connection,
@@ -219,6 +299,11 @@ impl Credentials for Arc<Connections> {
             auth_profile_id: format!("{}:{mode}", server.id),
         }
     }
+}
+
+/// The place of a registration's secret.
+fn client_context(issuer: &str, redirect_uri: &str) -> String {
+    format!("upstream_clients/{issuer}/{redirect_uri}")
 }
 
 /// Where a connection is begun, below the base path.

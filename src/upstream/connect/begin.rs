@@ -1,0 +1,138 @@
+//! Sending the browser to the upstream's authorization server.
+
+use std::{sync::Arc, time::Duration};
+
+use http::StatusCode;
+
+use super::{Connect, Details, details_context, link::may_connect};
+use crate::{
+    crypto::{Digest, random_token, s256},
+    identity::{SignedIn, Trouble, page_response, store_trouble, trouble_page},
+    pages::{self, LocalHref, safe_paragraph, safe_text},
+    routes::Route,
+    store::{ConnectFlow, InteractionId},
+    upstream::{
+        OauthSettings, Server,
+        authorization::{self, AuthorizationRequest, AuthorizationServer, RegisteredClient},
+        connections::{callback_path, key_for, oauth_settings, sealed},
+    },
+    web::{Request, Response},
+};
+
+impl Connect {
+    /// Discovers the authorization server, makes us its client if we are not, and sends the browser there.
+    pub(super) async fn begin(
+        &self,
+        request: &Request,
+        signed_in: &SignedIn,
+        route: &Arc<Route>,
+        server: &Arc<Server>,
+        interaction: Option<InteractionId>,
+    ) -> Response {
+        let user = signed_in.user();
+        let Some((settings, key)) = oauth_settings(server).zip(key_for(&user.subject, server)) else {
+            return trouble_page(request, &super::NO_SUCH_CONNECTION);
+        };
+        if !may_connect(signed_in, server, self.is_admin(user)) {
+            return trouble_page(request, &ADMIN_ONLY);
+        }
+        let redirect_uri = self.settings.base_path.url(&request.origin, &callback_path(&server.id));
+        let prepared = self.prepare(server, settings, &redirect_uri).await;
+        let (authorization_server, client) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return self.failed(request, route, &error, interaction.as_ref()),
+        };
+        let (state, code_verifier) = (random_token(""), random_token(""));
+        let extra_scope = self.connections.wanted_scope(&key);
+        let asked = authorization::authorization_url(
+            &authorization_server,
+            &AuthorizationRequest {
+                client_id: &client.client_id,
+                redirect_uri: &redirect_uri,
+                state: &state,
+                code_challenge: &s256(&code_verifier),
+                extra_scope: extra_scope.as_deref(),
+            },
+            settings,
+        );
+        let details = Details {
+            server: (*authorization_server).clone(),
+            client,
+            redirect_uri,
+            code_verifier,
+            scope: asked.scope,
+        };
+        let sealed_details = match sealed::seal(&self.key_ring, &details_context(&server.id), &details) {
+            Ok(sealed) => sealed,
+            Err(error) => {
+                tracing::error!(event = "mcp_auth_connect_rejected", requestId = %request.id, %error, "cannot seal");
+                return trouble_page(request, &Trouble::BROKEN);
+            }
+        };
+        let flow = ConnectFlow {
+            state: Digest::of(&state),
+            session: *signed_in.digest(),
+            key,
+            operation_id: route.operation_id.clone(),
+            issuer: authorization_server.issuer.clone(),
+            sealed_details,
+            interaction,
+            expires_at: self.clock.now().plus(FLOW_TTL),
+        };
+        match self.store.create_connect_flow(&flow).await {
+            Ok(()) => Response::see_other(asked.url.as_str()),
+            Err(error) => store_trouble(request, &error),
+        }
+    }
+
+    async fn prepare(
+        &self,
+        server: &Server,
+        settings: &OauthSettings,
+        redirect_uri: &str,
+    ) -> Result<(Arc<AuthorizationServer>, RegisteredClient), authorization::Error> {
+        let authorization_server = self.connections.authorization().discover(&server.url, settings).await?;
+        let client = self.connections.client(&authorization_server, redirect_uri, settings).await?;
+        Ok((authorization_server, client))
+    }
+
+    /// The page for an upstream that does not let us connect.
+    pub(super) fn failed(
+        &self,
+        request: &Request,
+        route: &Route,
+        error: &authorization::Error,
+        interaction: Option<&InteractionId>,
+    ) -> Response {
+        tracing::warn!(event = "mcp_auth_connect_failed", requestId = %request.id, operationId = %route.operation_id,
+            upstreamServerId = %route.upstream_id, error = error as &dyn std::error::Error, "connecting failed");
+        let page = pages::ConnectFailed {
+            upstream: safe_text(&route.upstream_title),
+            happened: safe_paragraph(error.user_sentence()),
+            person: vec![safe_paragraph("Try again; if it keeps happening, tell your administrator the request id.")],
+            administrator: error.operator_hint().map(safe_paragraph).into_iter().collect(),
+            request_id: safe_text(request.id.as_str()),
+            details: error
+                .upstream_said()
+                .map(|(name, value)| pages::Detail { name: safe_text(name), value: safe_paragraph(value) })
+                .collect(),
+            retry: interaction.map(|interaction| LocalHref::new(&self.setup_path(interaction))),
+        };
+        page_response(&page, StatusCode::BAD_GATEWAY)
+    }
+
+    pub(super) fn setup_path(&self, interaction: &InteractionId) -> String {
+        crate::identity::setup_location(&self.settings.base_path.path(crate::identity::SETUP), interaction)
+    }
+}
+
+const ADMIN_ONLY: Trouble<'static> = Trouble {
+    status: StatusCode::FORBIDDEN,
+    reason: "admin_only",
+    title: "An administrator must connect this service",
+    happened: "This service has one connection for everybody, which only an administrator of the gateway can make.",
+    next: "Ask your administrator to connect it, then try again.",
+    details: &[],
+};
+
+const FLOW_TTL: Duration = Duration::from_mins(10);

@@ -1,0 +1,197 @@
+//! Opening a connect link, or pressing Connect on the consent page.
+
+use std::sync::Arc;
+
+use http::{HeaderValue, StatusCode, header};
+use serde_json::json;
+
+use super::{Connect, EXPIRED_LINK, NO_SUCH_CONNECTION};
+use crate::{
+    identity::{SignedIn, Then, Trouble, page_response, store_trouble, trouble_page},
+    oauth::Params,
+    pages::{self, ClientIdentity, LocalHref, safe_host, safe_text},
+    routes::Route,
+    store::{InteractionId, Owner},
+    upstream::{
+        Need, Server,
+        connections::{connect_path, key_for, oauth_settings, ticket},
+    },
+    web::{Request, Response, is_form},
+};
+
+impl Connect {
+    /// Shows what will be connected, to the person whose ticket it is; from the consent page it begins at once.
+    pub(super) async fn show(&self, upstream_id: &str, request: &Request) -> Response {
+        let Ok(params) = Params::parse(request.query.as_deref().unwrap_or_default().as_bytes()) else {
+            return trouble_page(request, &Trouble::MALFORMED);
+        };
+        if let Ok(Some(interaction)) = params.get("interaction") {
+            let interaction = InteractionId(interaction.to_owned());
+            return self.begin_for_interaction(upstream_id, request, &params, interaction).await;
+        }
+        let Ok(Some(text)) = params.get("browserTicket") else {
+            return trouble_page(request, &EXPIRED_LINK);
+        };
+        let Some(ticket) = ticket::read(&self.key_ring, text, self.clock.now()) else {
+            return trouble_page(request, &EXPIRED_LINK);
+        };
+        let Some((route, server)) = self.route(&ticket.operation_id, upstream_id).filter(|_| ticket.upstream_id == upstream_id)
+        else {
+            return trouble_page(request, &NO_SUCH_CONNECTION);
+        };
+        let redirect = matches!(params.get("redirect"), Ok(Some("true")));
+        if !redirect && !accepts_html(request) {
+            return payload(route, server, request);
+        }
+        let signed_in = match self.identity.signed_in(request).await {
+            Ok(Some(signed_in)) => signed_in,
+            Ok(None) => {
+                let back = format!("{}?{}", request.path, request.query.as_deref().unwrap_or_default());
+                return self.identity.begin_login(request, &Then::Path(back)).await.unwrap_or_else(|page| page);
+            }
+            Err(error) => return store_trouble(request, &error),
+        };
+        if signed_in.user().subject != ticket.subject {
+            return self.wrong_person(request, &signed_in);
+        }
+        if redirect {
+            return self.spend_and_begin(request, &signed_in, &ticket, route, server).await;
+        }
+        let client = match self.store.client(&ticket.client_id).await {
+            Ok(client) => client,
+            Err(error) => return store_trouble(request, &error),
+        };
+        let user = signed_in.user();
+        let page = pages::Connect {
+            action: LocalHref::new(&self.settings.base_path.path(&connect_path(upstream_id))),
+            ticket: text.to_owned(),
+            csrf: signed_in.csrf(&ticket_purpose(&ticket)).as_str().to_owned(),
+            client: pages::Client {
+                name: safe_text(client.as_ref().and_then(|client| client.name.as_deref()).unwrap_or_default()),
+                identity: ClientIdentity::Unverified,
+                only_local_redirects: false,
+            },
+            upstream: safe_text(&route.upstream_title),
+            upstream_host: safe_host(server.url.host_str().unwrap_or_default()),
+            route: pages::Route { title: safe_text(&route.title), path: safe_text(&route.path) },
+            scopes: oauth_settings(server).into_iter().flat_map(|settings| &settings.scopes).map(|s| safe_text(s)).collect(),
+            user: pages::User {
+                name: safe_text(user.display_name()),
+                email: user.email.as_deref().map(safe_text),
+            },
+            sign_out: LocalHref::new(&self.identity.sign_out_path()),
+        };
+        page_response(&page, StatusCode::OK)
+    }
+
+    /// Begins what the person confirmed on our page.
+    pub(super) async fn confirm(&self, upstream_id: &str, request: &Request) -> Response {
+        let Ok(form) = Params::parse(&request.body) else { return trouble_page(request, &Trouble::MALFORMED) };
+        let signed_in = match self.identity.signed_in(request).await {
+            Ok(Some(signed_in)) => signed_in,
+            Ok(None) => return trouble_page(request, &Trouble::STALE),
+            Err(error) => return store_trouble(request, &error),
+        };
+        let ticket = form.get("ticket").ok().flatten();
+        let Some(ticket) = ticket.and_then(|text| ticket::read(&self.key_ring, text, self.clock.now())) else {
+            return trouble_page(request, &EXPIRED_LINK);
+        };
+        let csrf = signed_in.csrf(&ticket_purpose(&ticket));
+        let ours = is_form(request)
+            && request.is_same_origin()
+            && form.get("csrf").ok().flatten().is_some_and(|presented| csrf.matches(presented));
+        if !ours {
+            return trouble_page(request, &Trouble::FOREIGN_FORM);
+        }
+        if signed_in.user().subject != ticket.subject {
+            return self.wrong_person(request, &signed_in);
+        }
+        match self.route(&ticket.operation_id, upstream_id).filter(|_| ticket.upstream_id == upstream_id) {
+            Some((route, server)) => self.spend_and_begin(request, &signed_in, &ticket, route, server).await,
+            None => trouble_page(request, &NO_SUCH_CONNECTION),
+        }
+    }
+
+    async fn begin_for_interaction(
+        &self,
+        upstream_id: &str,
+        request: &Request,
+        params: &Params,
+        id: InteractionId,
+    ) -> Response {
+        let signed_in = match self.identity.signed_in(request).await {
+            Ok(Some(signed_in)) => signed_in,
+            Ok(None) => return trouble_page(request, &Trouble::STALE),
+            Err(error) => return store_trouble(request, &error),
+        };
+        let interaction = match self.store.interaction(&id, self.clock.now()).await {
+            Ok(Some(interaction)) if interaction.is_bound_to(signed_in.digest()) => interaction,
+            Ok(_) => return trouble_page(request, &Trouble::STALE),
+            Err(error) => return store_trouble(request, &error),
+        };
+        let named = params.get("operationId").ok().flatten();
+        match self.route(&interaction.operation_id, upstream_id) {
+            Some((route, server)) if named == Some(&interaction.operation_id) => {
+                self.begin(request, &signed_in, route, server, Some(id)).await
+            }
+            _ => trouble_page(request, &NO_SUCH_CONNECTION),
+        }
+    }
+
+    async fn spend_and_begin(
+        &self,
+        request: &Request,
+        signed_in: &SignedIn,
+        ticket: &ticket::Ticket,
+        route: &Arc<Route>,
+        server: &Arc<Server>,
+    ) -> Response {
+        match self.store.spend_ticket(&ticket.digest, ticket.expires_at, self.clock.now()).await {
+            Ok(true) => self.begin(request, signed_in, route, server, None).await,
+            Ok(false) => trouble_page(request, &EXPIRED_LINK),
+            Err(error) => store_trouble(request, &error),
+        }
+    }
+
+    /// The link belongs to somebody else; whose it is stays unsaid.
+    fn wrong_person(&self, request: &Request, signed_in: &SignedIn) -> Response {
+        tracing::warn!(event = "mcp_auth_connect_rejected", requestId = %request.id,
+            subjectId = %signed_in.user().subject, reasonCode = "wrong_person", "somebody else's connect link");
+        let page = pages::WrongPerson {
+            user: safe_text(signed_in.user().display_name()),
+            sign_out: LocalHref::new(&self.identity.sign_out_path()),
+        };
+        page_response(&page, StatusCode::FORBIDDEN)
+    }
+}
+
+/// For callers that are no browser: what is missing, and where a browser has to go (428, RFC 6585 section 3).
+fn payload(route: &Route, server: &Server, request: &Request) -> Response {
+    let query = request.query.as_deref().unwrap_or_default();
+    let url = format!("{}{}?{query}&redirect=true", request.origin, request.path);
+    Response::json(
+        StatusCode::PRECONDITION_REQUIRED,
+        &json!({
+            "state": Need::Authenticating.state(),
+            "message": Need::Authenticating.message(&route.upstream_title),
+            "upstreamServerId": server.id,
+            "operationId": route.operation_id,
+            "authUrl": url,
+            "nextAction": "redirect",
+        }),
+    )
+}
+
+fn accepts_html(request: &Request) -> bool {
+    let accept = request.headers.get(header::ACCEPT).map(HeaderValue::to_str);
+    accept.is_some_and(|accept| accept.is_ok_and(|accept| accept.contains("text/html")))
+}
+
+fn ticket_purpose(ticket: &ticket::Ticket) -> String {
+    format!("connect {:?}", ticket.digest.as_bytes())
+}
+
+/// Whether `signed_in` may make this connection: everybody their own, administrators the shared one.
+pub(super) fn may_connect(signed_in: &SignedIn, server: &Server, is_admin: bool) -> bool {
+    key_for(&signed_in.user().subject, server).is_some_and(|key| key.owner != Owner::Shared || is_admin)
+}
