@@ -7,4 +7,5 @@ bash tests/install.sh
 cargo test --locked
 cargo build --locked
 target_directory=$(cargo metadata --format-version 1 --no-deps --locked | python3 -c 'import json,sys; print(json.load(sys.stdin)["target_directory"])')
-SALLYPORT_BIN="$target_directory/debug/sallyport" node --test --test-concurrency=1 tests/clients/run.mjs
+SALLYPORT_BIN="$target_directory/debug/sallyport" bash tests/with-postgres.sh \
+    node --test --test-reporter=spec tests/clients/run.mjs

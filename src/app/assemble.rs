@@ -84,7 +84,7 @@ pub(super) fn gateway(
         routes,
         servers: Arc::new(servers(config)?),
         origin_rules: OriginRules {
-            public_origins: config.server.public_origins.iter().filter_map(origin).collect(),
+            public_origins: config.server.public_origins.iter().map(origin).collect::<anyhow::Result<_>>()?,
             trusted_proxies: config.server.trusted_proxies.clone(),
         },
         allowed_origins: allowed_origins(config),
@@ -99,14 +99,15 @@ fn allowed_origins(config: &Config) -> proxy::AllowedOrigins {
     for entry in &config.server.allowed_origins {
         match entry {
             config::AllowedOrigin::Any => allowed.any = true,
-            config::AllowedOrigin::Exactly(only) => allowed.listed.extend(origin(only)),
+            config::AllowedOrigin::Exactly(only) => allowed.listed.push(only.to_string()),
         }
     }
     allowed
 }
 
-fn origin(origin: &config::Origin) -> Option<Origin> {
-    Origin::parse(&origin.to_string())
+/// An origin that was lost on the way would leave the gateway open to every `Host`, so it stops the start.
+fn origin(origin: &config::Origin) -> anyhow::Result<Origin> {
+    Origin::parse(&origin.to_string()).with_context(|| format!("{origin} cannot be used as an origin"))
 }
 
 fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {

@@ -10,7 +10,7 @@ mod signals;
 
 use std::sync::{Arc, atomic::AtomicBool};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use pingora::{
     server::{
         RunArgs, Server, ShutdownSignalWatch,
@@ -47,6 +47,12 @@ impl Default for Start {
 
 /// Serves until the shutdown signal.
 pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
+    let hands_over = config.server.upgrade_socket.is_some();
+    if start.upgrade && !hands_over {
+        bail!(
+            "--upgrade needs `server.upgradeSocket`, the socket that the running process hands its listeners over at"
+        );
+    }
     if start.migrate {
         migrate(config)?;
     }
@@ -67,7 +73,7 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     for service in start.beside {
         server.add_boxed_service(service);
     }
-    let shutdown_signal = start.shutdown.unwrap_or_else(|| Box::new(signals::Signals { draining }));
+    let shutdown_signal = start.shutdown.unwrap_or_else(|| Box::new(signals::Signals { draining, hands_over }));
     server.run(RunArgs { shutdown_signal });
     Ok(())
 }

@@ -12,6 +12,7 @@ mod endpoint;
 mod exchange;
 mod failure;
 mod limits;
+mod open;
 mod origins;
 mod refusal;
 mod relay;

@@ -25,7 +25,7 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
     }
     assert_eq!(page.headers["x-frame-options"], "DENY");
     assert_eq!(page.headers["cache-control"], "no-store");
-    assert_eq!(page.headers["referrer-policy"], "no-referrer");
+    assert_eq!(page.headers["referrer-policy"], "same-origin");
 }
 
 #[tokio::test]
