@@ -91,6 +91,8 @@ pub enum UpstreamState {
         /// Starts the upstream's own authorization.
         connect: LocalHref,
     },
+    /// Everybody acts through one connection, which is missing and which this person must not make.
+    NeedsAdministrator,
     /// It needs no connection of this person.
     NothingNeeded,
 }
@@ -102,11 +104,22 @@ impl Page for Consent {
 impl Consent {
     /// Whether nothing is left to connect, so that the person may approve.
     pub fn can_approve(&self) -> bool {
-        !self.upstreams.iter().any(|upstream| matches!(upstream.state, UpstreamState::NeedsConnection { .. }))
+        self.upstreams.iter().all(|upstream| match upstream.state {
+            UpstreamState::Connected | UpstreamState::NothingNeeded => true,
+            UpstreamState::NeedsConnection { .. } | UpstreamState::NeedsAdministrator => false,
+        })
+    }
+
+    fn is_for_the_person_to_connect(&self) -> bool {
+        self.upstreams.iter().any(|upstream| matches!(upstream.state, UpstreamState::NeedsConnection { .. }))
+    }
+
+    fn waits_for_administrator(&self) -> impl Iterator<Item = &Upstream> {
+        self.upstreams.iter().filter(|upstream| matches!(upstream.state, UpstreamState::NeedsAdministrator))
     }
 
     fn client_name(&self) -> &str {
-        if self.client.name.is_empty() { "An unnamed application" } else { self.client.name.as_str() }
+        self.client.name.or("An unnamed application")
     }
 
     fn is_unverified(&self) -> bool {

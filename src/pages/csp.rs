@@ -15,11 +15,12 @@ pub enum FormAction {
     None_,
     /// Forms lead to the gateway, and its answer stays there.
     SelfOnly,
-    /// The directive is left out, for the consent page alone.
+    /// The directive is left out, for the pages whose forms redirect away: consent and connect.
     ///
     /// Chromium applies `form-action` to the whole redirect chain that follows a submission. The answer to an approval
-    /// redirects to the client, whose redirect URI may be loopback or a private-use scheme such as `cursor:`; the
-    /// browser would block it. What the form may do is guarded by its CSRF token, and escaping keeps foreign forms out.
+    /// redirects to the client, whose redirect URI may be loopback or a private-use scheme such as `cursor:`, and the
+    /// answer to a connect form to the upstream's authorization server and wherever that sends people to sign in; the
+    /// browser would block both. What the form may do is guarded by its CSRF token, and escaping keeps foreign forms out.
     Unrestricted,
 }
 

@@ -14,6 +14,11 @@ impl SafeText {
         self.0.is_empty()
     }
 
+    /// The cleaned text, or `otherwise` if nothing visible was left.
+    pub fn or<'text>(&'text self, otherwise: &'text str) -> &'text str {
+        if self.is_empty() { otherwise } else { &self.0 }
+    }
+
     /// The cleaned text.
     pub fn as_str(&self) -> &str {
         &self.0

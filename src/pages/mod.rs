@@ -3,6 +3,8 @@
 //! A view holds everything its page says. Text is [`SafeText`], links are [`LocalHref`], and the templates escape all
 //! of it, so that no caller has to remember which of its strings a stranger chose.
 
+mod account;
+mod connect;
 mod consent;
 mod csp;
 mod dev_chooser;
@@ -11,6 +13,8 @@ mod landing;
 mod message;
 mod sign_out;
 
+pub use account::{Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form};
+pub use connect::{AskedBy, Connect, ConnectFailed, Connected, UpstreamError, WrongPerson};
 pub use consent::{Client, ClientIdentity, Consent, Redirect, Route, Upstream, UpstreamState, User};
 pub use csp::{FormAction, content_security_policy, style_csp_hash};
 pub use dev_chooser::{DevChooser, DevUser};

@@ -9,13 +9,27 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("consent-connect", consent_with_open_connections().render()),
         ("consent-app-scheme", consent_of_a_private_use_scheme().render()),
         ("consent-hostile", consent_of_an_attacker().render()),
+        ("consent-administrator", consent_that_waits_for_an_administrator().render()),
+        ("connect", connect().render()),
+        ("connect-own-accord", connect_of_ones_own_accord().render()),
+        ("connect-shared", Connect { shared: true, ..connect() }.render()),
+        ("connect-hostile", connect_of_an_attacker().render()),
+        ("connected", connected().render()),
+        ("connected-continue", Connected { back: Some(LocalHref::new("/oauth/setup")), ..connected() }.render()),
+        ("connect-failed", connect_failed().render()),
+        ("connect-failed-short", connect_failed_for_good().render()),
+        ("connect-failed-hostile", connect_failed_with_an_attackers_words().render()),
+        ("wrong-person", wrong_person().render()),
+        ("account", account().render()),
+        ("account-empty", account_without_anything().render()),
+        ("account-hostile", account_of_an_attacker().render()),
         ("error", error().render()),
         ("error-short", Error { details: vec![], link: None, ..error() }.render()),
         ("sign-out", sign_out().render()),
         ("signed-out", SignedOut.render()),
         ("dev-chooser", dev_chooser().render()),
         ("message-notice", message().render()),
-        ("message-done", connected().render()),
+        ("message-done", message_of_success().render()),
         ("landing", landing().render()),
         ("landing-empty", Landing { routes: vec![] }.render()),
     ]
@@ -32,7 +46,7 @@ pub(super) fn consent() -> Consent {
             only_local_redirects: false,
         },
         redirect: redirect("https://claude.ai/api/mcp/auth_callback"),
-        user: User { name: safe_text("Ada Lovelace"), email: Some(safe_text("ada@example.com")) },
+        user: user(),
         sign_out: LocalHref::new("/oauth/sign-out"),
         route: Route { title: safe_text("Linear"), path: safe_text("/mcp/linear-v1") },
         upstreams: vec![upstream("Linear", &["read", "write"], UpstreamState::Connected)],
@@ -75,8 +89,18 @@ pub(super) fn consent_of_a_private_use_scheme() -> Consent {
     }
 }
 
+pub(super) fn consent_that_waits_for_an_administrator() -> Consent {
+    Consent {
+        upstreams: vec![
+            upstream("Linear", &["read", "write"], UpstreamState::NeedsAdministrator),
+            upstream("Handbook search", &[], UpstreamState::NothingNeeded),
+        ],
+        ..consent()
+    }
+}
+
 pub(super) fn consent_of_an_attacker() -> Consent {
-    let hostile = "<script>alert(1)</script> \"onmouseover='x' \u{202e}gro.knab\n".to_owned() + &"W".repeat(5_000);
+    let hostile = hostile();
     Consent {
         interaction: "\"><script>".into(),
         csrf: "'\"><img src=x onerror=alert(1)>".into(),
@@ -94,9 +118,165 @@ pub(super) fn consent_of_an_attacker() -> Consent {
         route: Route { title: safe_text(&hostile), path: safe_text(&hostile) },
         upstreams: vec![
             upstream(&hostile, &[&hostile, "repo"], needs_connection("//evil.example/\"onclick=\"x")),
+            upstream(&hostile, &[], UpstreamState::NeedsAdministrator),
             upstream(&hostile, &[], UpstreamState::NothingNeeded),
         ],
         ..consent()
+    }
+}
+
+pub(super) fn connect() -> Connect {
+    Connect {
+        action: LocalHref::new("/auth/connections/linear/connect"),
+        ticket: "t_5Hd2".into(),
+        csrf: "c_93kf".into(),
+        upstream: safe_text("Linear"),
+        authorization_server: safe_host("auth.linear.app"),
+        asked_by: Some(AskedBy { name: safe_text("Claude Code"), identity: ClientIdentity::Unverified }),
+        route: Route { title: safe_text("Engineering tools"), path: safe_text("/mcp/engineering") },
+        scopes: texts(&["read", "write", "issues:create"]),
+        shared: false,
+        user: user(),
+        sign_out: LocalHref::new("/oauth/sign-out"),
+    }
+}
+
+pub(super) fn connect_of_ones_own_accord() -> Connect {
+    Connect { asked_by: None, scopes: vec![], ..connect() }
+}
+
+pub(super) fn connect_of_an_attacker() -> Connect {
+    let hostile = hostile();
+    Connect {
+        action: LocalHref::new("https://evil.example/\"onclick=\"x"),
+        ticket: "\"><script>".into(),
+        csrf: "'\"><img src=x onerror=alert(1)>".into(),
+        upstream: safe_text(&hostile),
+        authorization_server: safe_host(&format!("login.example.com.{}.evil.example", "x".repeat(200))),
+        asked_by: Some(AskedBy {
+            name: safe_text(&hostile),
+            identity: ClientIdentity::Host(safe_host(&format!("{}.example", "a".repeat(200)))),
+        }),
+        route: Route { title: safe_text(&hostile), path: safe_text(&hostile) },
+        scopes: texts(&[&hostile, "read"]),
+        shared: true,
+        user: User { name: safe_text(&hostile), email: Some(safe_text(&hostile)) },
+        sign_out: LocalHref::new("javascript:alert(1)"),
+    }
+}
+
+pub(super) fn connected() -> Connected {
+    Connected { upstream: safe_text("Linear"), back: None }
+}
+
+pub(super) fn connect_failed() -> ConnectFailed {
+    ConnectFailed {
+        upstream: safe_text("Linear"),
+        happened: safe_paragraph("Linear asked you for access and sent you back without it."),
+        you_can: vec![
+            safe_paragraph("Try again, and allow the access when Linear asks for it."),
+            safe_paragraph("Make sure that your account at Linear may use the workspace."),
+        ],
+        administrator_can: vec![safe_paragraph("Allow this gateway in the security settings of the Linear workspace.")],
+        try_again: Some(LocalHref::new("/auth/connections/linear/connect")),
+        request_id: safe_text("01JD8Z6K4M3XQ9V7T5R2"),
+        answer: Some(UpstreamError {
+            code: safe_text("access_denied"),
+            description: Some(safe_paragraph("The resource owner denied the request.")),
+        }),
+        details: vec![Detail { name: safe_text("Issuer"), value: safe_text("https://auth.linear.app") }],
+    }
+}
+
+pub(super) fn connect_failed_for_good() -> ConnectFailed {
+    ConnectFailed {
+        happened: safe_paragraph("The gateway cannot register itself at Linear."),
+        you_can: vec![],
+        administrator_can: vec![
+            safe_paragraph("Register the gateway at Linear and set clientRegistration to manual for this route."),
+            safe_paragraph("Look for the request id in the log."),
+        ],
+        try_again: None,
+        answer: None,
+        details: vec![],
+        ..connect_failed()
+    }
+}
+
+pub(super) fn connect_failed_with_an_attackers_words() -> ConnectFailed {
+    let hostile = hostile();
+    ConnectFailed {
+        try_again: Some(LocalHref::new("//evil.example/")),
+        answer: Some(UpstreamError { code: safe_text(&hostile), description: Some(safe_paragraph(&hostile)) }),
+        details: vec![Detail { name: safe_text(&hostile), value: safe_paragraph(&hostile) }],
+        ..connect_failed()
+    }
+}
+
+pub(super) fn wrong_person() -> WrongPerson {
+    WrongPerson { user: user(), sign_out: LocalHref::new("/oauth/sign-out") }
+}
+
+pub(super) fn account() -> Account {
+    let dates = || ConnectionDates { since: safe_text("3 May 2026"), changed: safe_text("9 May 2026, 14:02 UTC") };
+    Account {
+        user: user(),
+        sign_out: LocalHref::new("/oauth/sign-out"),
+        connections: vec![
+            Connection {
+                upstream: safe_text("Linear"),
+                scopes: texts(&["read", "write", "issues:create"]),
+                shared: false,
+                state: ConnectionState::Connected { dates: dates(), disconnect: disconnect("linear") },
+            },
+            Connection {
+                upstream: safe_text("GitHub"),
+                scopes: texts(&["repo", "read:org"]),
+                shared: false,
+                state: ConnectionState::NeedsRenewal {
+                    dates: dates(),
+                    reconnect: LocalHref::new("/auth/connections/github/connect"),
+                    disconnect: disconnect("github"),
+                },
+            },
+            Connection {
+                upstream: safe_text("Notion"),
+                scopes: vec![],
+                shared: false,
+                state: ConnectionState::NotConnected { connect: LocalHref::new("/auth/connections/notion/connect") },
+            },
+            Connection {
+                upstream: safe_text("Handbook search"),
+                scopes: vec![],
+                shared: true,
+                state: ConnectionState::Connected { dates: dates(), disconnect: disconnect("handbook") },
+            },
+        ],
+        applications: vec![application("Claude Code", "g_1"), application("", "g_2")],
+    }
+}
+
+pub(super) fn account_without_anything() -> Account {
+    Account { connections: vec![], applications: vec![], ..account() }
+}
+
+pub(super) fn account_of_an_attacker() -> Account {
+    let hostile = hostile();
+    let dates = ConnectionDates { since: safe_text(&hostile), changed: safe_text(&hostile) };
+    Account {
+        user: User { name: safe_text(&hostile), email: Some(safe_text(&hostile)) },
+        sign_out: LocalHref::new("javascript:alert(1)"),
+        connections: vec![Connection {
+            upstream: safe_text(&hostile),
+            scopes: texts(&[&hostile, "repo"]),
+            shared: true,
+            state: ConnectionState::NeedsRenewal {
+                dates,
+                reconnect: LocalHref::new("//evil.example/\"onclick=\"x"),
+                disconnect: disconnect("\"><script>"),
+            },
+        }],
+        applications: vec![application(&hostile, "'\"><img src=x onerror=alert(1)>")],
     }
 }
 
@@ -145,12 +325,12 @@ fn message() -> Message {
     }
 }
 
-fn connected() -> Message {
+fn message_of_success() -> Message {
     Message {
         tone: Tone::Done,
-        title: safe_text("Linear is connected"),
-        text: safe_paragraph("Return to your application and try again."),
-        link: Some(Link { label: safe_text("Continue"), href: LocalHref::new("/oauth/setup") }),
+        title: safe_text("Your approval is withdrawn"),
+        text: safe_paragraph("The application can no longer act for you."),
+        link: Some(Link { label: safe_text("My connections"), href: LocalHref::new("/account") }),
     }
 }
 
@@ -164,7 +344,40 @@ fn landing() -> Landing {
 }
 
 fn upstream(name: &str, scopes: &[&str], state: UpstreamState) -> Upstream {
-    Upstream { name: safe_text(name), scopes: scopes.iter().map(|scope| safe_text(scope)).collect(), state }
+    Upstream { name: safe_text(name), scopes: texts(scopes), state }
+}
+
+fn application(name: &str, grant: &str) -> Application {
+    Application {
+        name: safe_text(name),
+        route: safe_text("Engineering tools"),
+        approved: safe_text("3 May 2026"),
+        revoke: form("/account/revoke", "grant", grant),
+    }
+}
+
+fn disconnect(connection: &str) -> Form {
+    form("/account/disconnect", "connection", connection)
+}
+
+fn form(action: &str, name: &'static str, value: &str) -> Form {
+    Form {
+        action: LocalHref::new(action),
+        fields: vec![Field { name, value: value.into() }],
+        csrf: format!("c_{name}_{value}"),
+    }
+}
+
+fn user() -> User {
+    User { name: safe_text("Ada Lovelace"), email: Some(safe_text("ada@example.com")) }
+}
+
+fn texts(texts: &[&str]) -> Vec<SafeText> {
+    texts.iter().map(|text| safe_text(text)).collect()
+}
+
+fn hostile() -> String {
+    "<script>alert(1)</script> \"onmouseover='x' \u{202e}gro.knab\n".to_owned() + &"W".repeat(5_000)
 }
 
 fn needs_connection(path: &str) -> UpstreamState {

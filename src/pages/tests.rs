@@ -69,6 +69,7 @@ fn approve_is_disabled_until_every_upstream_is_connected() {
         (consent(), true),
         (consent_of_a_private_use_scheme(), true),
         (samples::consent_with_open_connections(), false),
+        (samples::consent_that_waits_for_an_administrator(), false),
         (consent_of_an_attacker(), false),
     ] {
         let html = page.render();
@@ -76,10 +77,26 @@ fn approve_is_disabled_until_every_upstream_is_connected() {
         let approve = button(&html, "approve").unwrap();
         assert_eq!(approve.contains(" disabled"), !ready, "{approve}");
         assert_eq!(attribute(&approve, "aria-describedby").is_some(), !ready, "{approve}");
-        assert_eq!(html.contains("You can approve once every service above is connected."), !ready);
         assert_eq!(button(&html, "continue").is_some(), !ready);
         assert!(!button(&html, "cancel").unwrap().contains("disabled"));
     }
+}
+
+#[test]
+fn a_disabled_approval_says_who_can_help() {
+    let yourself = "You can approve once every service above is connected.";
+    let administrator = "An administrator must connect <bdi>Linear</bdi> before you can approve.";
+    for (page, says_yourself, says_administrator) in [
+        (consent(), false, false),
+        (samples::consent_with_open_connections(), true, false),
+        (samples::consent_that_waits_for_an_administrator(), false, true),
+    ] {
+        let html = page.render();
+        assert_eq!(html.contains(yourself), says_yourself);
+        assert_eq!(html.contains(administrator), says_administrator);
+    }
+    let html = samples::consent_that_waits_for_an_administrator().render();
+    assert!(!html.contains(">Connect<"), "somebody who must not connect it is not invited to");
 }
 
 #[test]
@@ -154,6 +171,16 @@ fn text_of_strangers_is_escaped_bounded_and_never_empty() {
     };
     assert!(Consent { client: nameless, ..consent() }.render().contains("An unnamed application"));
 
+    for html in [
+        samples::connect_of_an_attacker().render(),
+        samples::connect_failed_with_an_attackers_words().render(),
+        samples::account_of_an_attacker().render(),
+    ] {
+        assert!(!html.contains("<script") && !html.contains("<img") && !html.contains('\u{202e}'));
+        assert!(html.contains("&#60;script&#62;alert(1)&#60;/script&#62; &#34;onmouseover=&#39;x&#39; gro.knab WW"));
+        assert!(!html.contains(&"W".repeat(400)));
+    }
+
     let error = samples::error().render();
     assert!(!error.contains("<script") && error.contains("&#60;script&#62;"));
 }
@@ -177,10 +204,133 @@ fn the_policy_allows_the_very_style_that_is_embedded_and_nothing_else() {
     assert!(content_security_policy(SignedOut::FORM_ACTION).ends_with("; form-action 'none'"));
 }
 
-/// Chromium would block the redirect to a native app's scheme after the consent form.
+/// Chromium would block the redirect to a native app's scheme after the consent form, and to the upstream's
+/// authorization server after the connect form.
 #[test]
-fn consent_leaves_form_action_out() {
-    assert!(!content_security_policy(Consent::FORM_ACTION).contains("form-action"));
+fn only_forms_that_redirect_away_leave_form_action_out() {
+    for (form_action, restricted) in [
+        (Consent::FORM_ACTION, false),
+        (Connect::FORM_ACTION, false),
+        (Account::FORM_ACTION, true),
+        (SignOut::FORM_ACTION, true),
+    ] {
+        assert_eq!(content_security_policy(form_action).contains("form-action"), restricted);
+    }
+}
+
+#[test]
+fn connect_carries_the_ticket_and_names_everyone_involved() {
+    let html = samples::connect().render();
+    for expected in [
+        r#"<form method="post" action="/auth/connections/linear/connect">"#,
+        r#"<input type="hidden" name="ticket" value="t_5Hd2">"#,
+        r#"<input type="hidden" name="csrf" value="c_93kf">"#,
+        "<span>Connect <bdi>Linear</bdi></span></button>",
+        "<strong><bdi>auth.linear.app</bdi></strong> asks you to allow the access.",
+        "Claude Code",
+        "Unverified",
+        "Engineering tools",
+        "/mcp/engineering",
+        "<code><bdi>issues:create</bdi></code>",
+        "Ada Lovelace",
+        "ada@example.com",
+        r#"<a href="/oauth/sign-out">"#,
+        "The gateway keeps this access sealed.",
+        "<bdi>Claude Code</bdi> never sees it.",
+    ] {
+        assert!(html.contains(expected), "{expected}");
+    }
+    assert!(!html.contains("decides"));
+}
+
+#[test]
+fn connect_without_a_client_or_scopes_leaves_no_gap() {
+    let html = samples::connect_of_ones_own_accord().render();
+    assert!(html.contains("What <bdi>Linear</bdi> decides") && html.contains("No application ever sees it."));
+    assert!(!html.contains("Asked by") && !html.contains("Unverified"));
+}
+
+/// Whoever connects for everybody lends them an account, and must know it.
+#[test]
+fn connect_warns_of_a_shared_connection() {
+    for shared in [false, true] {
+        let html = Connect { shared, ..samples::connect() }.render();
+        assert_eq!(html.contains("You connect it for everyone"), shared);
+    }
+}
+
+#[test]
+fn a_success_leads_back_to_where_the_person_was() {
+    let html = samples::connected().render();
+    assert!(html.contains("<bdi>Linear</bdi> is connected") && html.contains("You can go back to your application."));
+    assert!(!html.contains("<a "));
+    let html = Connected { back: Some(LocalHref::new("/oauth/setup")), ..samples::connected() }.render();
+    assert!(html.contains(r#"href="/oauth/setup">Continue</a>"#) && !html.contains("You can go back"));
+}
+
+#[test]
+fn a_failure_says_who_can_do_what_and_folds_the_upstreams_words_away() {
+    let html = samples::connect_failed().render();
+    let (shown, folded) = html.split_once("<details>").unwrap();
+    for expected in ["What you can do", "What your administrator can do", ">Try again</a>"] {
+        assert!(shown.contains(expected), "{expected}");
+    }
+    for expected in ["access_denied", "The resource owner denied the request."] {
+        assert!(folded.contains(expected) && !shown.contains(expected), "{expected}");
+    }
+    assert!(html.contains("Request id <code>01JD8Z6K4M3XQ9V7T5R2</code>"));
+
+    let html = samples::connect_failed_for_good().render();
+    for absent in ["What you can do", "Try again", "<details"] {
+        assert!(!html.contains(absent), "{absent}");
+    }
+}
+
+#[test]
+fn somebody_elses_link_offers_to_sign_out_and_nothing_else() {
+    let html = samples::wrong_person().render();
+    assert!(html.contains("Ada Lovelace") && html.contains(r#"href="/oauth/sign-out">Sign out</a>"#));
+    assert_eq!(html.matches("<a ").count() + html.matches("<form").count(), 1);
+}
+
+#[test]
+fn account_offers_what_each_state_allows() {
+    let html = samples::account().render();
+    let entry = |name: &str| html.split("<li>").find(|entry| entry.contains(name)).unwrap();
+    for (upstream, state, connect, reconnect, disconnect) in [
+        ("<bdi>Linear</bdi>", "Connected</span>", false, false, true),
+        ("<bdi>GitHub</bdi>", "Needs renewal</span>", false, true, true),
+        ("<bdi>Notion</bdi>", "Not connected</span>", true, false, false),
+    ] {
+        let entry = entry(upstream);
+        assert!(entry.contains(state), "{entry}");
+        assert_eq!(entry.contains(">Connect<"), connect, "{entry}");
+        assert_eq!(entry.contains(">Reconnect<"), reconnect, "{entry}");
+        assert_eq!(entry.contains(">Disconnect<"), disconnect, "{entry}");
+        assert_eq!(entry.contains("last change 9 May"), disconnect, "{entry}");
+        assert!(!entry.contains("Shared by everyone"), "{entry}");
+    }
+    assert!(entry("Handbook search").contains("Shared by everyone"));
+    for expected in [
+        r#"<form method="post" action="/account/disconnect">"#,
+        r#"<input type="hidden" name="connection" value="github">"#,
+        r#"<input type="hidden" name="csrf" value="c_connection_github">"#,
+        r#"<a class="button small" href="/auth/connections/github/connect">"#,
+        r#"<form method="post" action="/account/revoke">"#,
+        r#"<input type="hidden" name="grant" value="g_1">"#,
+        r#"<a href="/oauth/sign-out">Sign out</a>"#,
+        "An unnamed application",
+    ] {
+        assert!(html.contains(expected), "{expected}");
+    }
+}
+
+#[test]
+fn an_empty_account_says_so() {
+    let html = samples::account_without_anything().render();
+    assert!(html.contains("No service here needs a connection of yours."));
+    assert!(html.contains("You have not approved any application."));
+    assert!(!html.contains("<form") && !html.contains("<li>"));
 }
 
 /// What stands between `<` and `>`, outside of the style element; quoted `>` does not occur, since it is escaped.
