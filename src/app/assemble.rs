@@ -17,6 +17,7 @@ use crate::{
     config::{self, Config},
     crypto::{Key, KeyRing, Secret},
     identity::{self, Identity, oidc},
+    interaction::ConnectPrompts,
     outbound, proxy,
     resource_server::ResourceServer,
     routes::{Route, Routes},
@@ -25,7 +26,12 @@ use crate::{
         postgres::{self, PostgresStore},
         sqlite::SqliteStore,
     },
-    upstream,
+    upstream::{
+        self,
+        authorization::AuthorizationClient,
+        connect::{self, Connect},
+        connections::Connections,
+    },
     web::{BasePath, Origin, OriginRules},
 };
 
@@ -53,8 +59,10 @@ pub(super) fn gateway(
     let routes = Arc::new(Routes::new(config.routes.iter().map(route)));
     let base_path = BasePath::new(config.server.base_path.as_str());
     let resolver = Arc::new(outbound::Resolver::system());
+    let client = outbound_client(config, Arc::clone(&resolver))?;
+    let servers = Arc::new(servers(config)?);
     let identity = Arc::new(Identity::new(
-        provider(config, Arc::clone(&resolver), clock.clone())?,
+        provider(config, client.clone(), clock.clone())?,
         identity::Settings {
             base_path: base_path.clone(),
             session_ttl: config.browser_login.session_ttl,
@@ -63,6 +71,24 @@ pub(super) fn gateway(
         Arc::clone(&store),
         Arc::clone(&key_ring),
         clock.clone(),
+    ));
+    let connections = Connections::new(
+        Arc::clone(&store),
+        Arc::clone(&key_ring),
+        clock.clone(),
+        AuthorizationClient::new(client, clock.clone()),
+        base_path.clone(),
+        Arc::clone(&servers),
+    );
+    let connect = Arc::new(Connect::new(
+        connect::Settings { base_path: base_path.clone(), admins: config.admins.clone() },
+        Arc::clone(&connections),
+        Arc::clone(&identity),
+        Arc::clone(&store),
+        Arc::clone(&key_ring),
+        clock.clone(),
+        Arc::clone(&routes),
+        Arc::clone(&servers),
     ));
     let authorization_server = AuthorizationServer::new(
         authorization_server::Settings {
@@ -74,15 +100,23 @@ pub(super) fn gateway(
         },
         Arc::clone(&routes),
         Arc::clone(&identity),
+        Arc::clone(&connect) as Arc<dyn ConnectPrompts>,
         Arc::clone(&store),
         Arc::clone(&changes),
         clock.clone(),
     );
     Ok(proxy::Parts {
-        endpoints: Arc::new(OwnEndpoints { base_path, authorization_server, identity, routes: Arc::clone(&routes) }),
+        endpoints: Arc::new(OwnEndpoints {
+            base_path,
+            authorization_server,
+            identity,
+            connect,
+            routes: Arc::clone(&routes),
+        }),
         resource_server: ResourceServer::new(store, &changes, clock.clone()),
         routes,
-        servers: Arc::new(servers(config)?),
+        servers,
+        credentials: Arc::new(connections),
         origin_rules: OriginRules {
             public_origins: config.server.public_origins.iter().map(origin).collect::<anyhow::Result<_>>()?,
             trusted_proxies: config.server.trusted_proxies.clone(),
@@ -137,17 +171,20 @@ fn route(route: &config::Route) -> Route {
     }
 }
 
-fn provider(config: &Config, resolver: Arc<outbound::Resolver>, clock: Clock) -> anyhow::Result<identity::Provider> {
+fn outbound_client(config: &Config, resolver: Arc<outbound::Resolver>) -> anyhow::Result<outbound::Client> {
+    let settings = outbound::Settings {
+        allow_private: config.outbound.allow_private_networks.clone(),
+        allow_loopback: false,
+        extra_ca_pem: read_optional(config.outbound.ca_file.as_deref())?,
+        user_agent: USER_AGENT.to_owned(),
+    };
+    outbound::Client::new(&settings, resolver).context("the outbound HTTP client cannot start")
+}
+
+fn provider(config: &Config, client: outbound::Client, clock: Clock) -> anyhow::Result<identity::Provider> {
     Ok(match &config.identity {
         config::Identity::Dev { users } => identity::Provider::Dev { users: users.clone() },
         config::Identity::Oidc(oidc) => {
-            let settings = outbound::Settings {
-                allow_private: config.outbound.allow_private_networks.clone(),
-                allow_loopback: false,
-                extra_ca_pem: read_optional(config.outbound.ca_file.as_deref())?,
-                user_agent: USER_AGENT.to_owned(),
-            };
-            let client = outbound::Client::new(&settings, resolver).context("the outbound HTTP client cannot start")?;
             let settings = oidc::ProviderSettings {
                 name: oidc.provider.name().to_owned(),
                 issuer: oidc.issuer.clone(),
@@ -192,9 +229,11 @@ fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstre
     let credential = match &upstream.auth {
         config::UpstreamAuth::Header(headers) => upstream::CredentialSource::Headers(headers.as_slice().into()),
         config::UpstreamAuth::None => upstream::CredentialSource::None,
-        config::UpstreamAuth::UserOauth(_) | config::UpstreamAuth::SharedOauth(_) | config::UpstreamAuth::IdJag(_) => {
-            bail!("authMode `{}` of the upstream `{}` is not available", upstream.auth.mode().name(), upstream.id)
+        config::UpstreamAuth::UserOauth(oauth) => upstream::CredentialSource::UserOauth(Arc::new(oauth_settings(oauth)?)),
+        config::UpstreamAuth::SharedOauth(oauth) => {
+            upstream::CredentialSource::SharedOauth(Arc::new(oauth_settings(oauth)?))
         }
+        config::UpstreamAuth::IdJag(_) => bail!("authMode `id-jag` of the upstream `{}` is not available", upstream.id),
     };
     Ok(upstream::Server {
         id: upstream.id.clone(),
@@ -210,6 +249,40 @@ fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstre
         follow_redirects: upstream.follow_redirects,
         tls: upstream::Tls { ca_pem: read_optional(ca_file)?, client_identity: client_identity.transpose()? },
         credential,
+    })
+}
+
+fn oauth_settings(oauth: &config::UpstreamOauth) -> anyhow::Result<upstream::OauthSettings> {
+    let registration = match &oauth.registration {
+        config::ClientRegistration::Auto => upstream::Registration::Auto,
+        config::ClientRegistration::Manual { client_id, auth } => upstream::Registration::Manual {
+            client_id: client_id.clone(),
+            authentication: match auth {
+                config::ClientAuth::None => upstream::ClientAuthentication::None,
+                config::ClientAuth::SecretBasic(secret) => upstream::ClientAuthentication::SecretBasic(secret.clone()),
+                config::ClientAuth::SecretPost(secret) => upstream::ClientAuthentication::SecretPost(secret.clone()),
+                config::ClientAuth::PrivateKeyJwt => bail!("`private_key_jwt` is not available for upstreams"),
+            },
+        },
+    };
+    Ok(upstream::OauthSettings {
+        registration,
+        scopes: oauth.scopes.clone(),
+        scope_delimiter: oauth.scope_delimiter.clone(),
+        prompt: match oauth.prompt {
+            config::Prompt::Auto => upstream::Prompt::Auto,
+            config::Prompt::Never => upstream::Prompt::Never,
+            config::Prompt::None => upstream::Prompt::Always("none"),
+            config::Prompt::Login => upstream::Prompt::Always("login"),
+            config::Prompt::Consent => upstream::Prompt::Always("consent"),
+            config::Prompt::SelectAccount => upstream::Prompt::Always("select_account"),
+        },
+        resource: match &oauth.resource {
+            config::ResourceParameter::Send => upstream::Resource::Send,
+            config::ResourceParameter::Omit => upstream::Resource::Omit,
+            config::ResourceParameter::Uri(uri) => upstream::Resource::Uri(uri.clone()),
+        },
+        protected_resource_metadata_url: oauth.protected_resource_metadata_url.clone(),
     })
 }
 

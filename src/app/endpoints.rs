@@ -11,6 +11,7 @@ use crate::{
     pages::{Landing, LandingRoute, safe_text},
     proxy::Endpoints,
     routes::Routes,
+    upstream::connect::{self, Connect},
     web::{BasePath, Request, Response},
 };
 
@@ -19,6 +20,7 @@ pub(super) struct OwnEndpoints {
     pub(super) base_path: BasePath,
     pub(super) authorization_server: AuthorizationServer,
     pub(super) identity: Arc<Identity>,
+    pub(super) connect: Arc<Connect>,
     pub(super) routes: Arc<Routes>,
 }
 
@@ -27,7 +29,10 @@ impl Endpoints for OwnEndpoints {
     fn claims(&self, path: &str) -> bool {
         authorization_server::is_discovery(path)
             || self.base_path.endpoint(path).is_some_and(|endpoint| {
-                endpoint == "/" || authorization_server::is_endpoint(endpoint) || identity::is_endpoint(endpoint)
+                endpoint == "/"
+                    || authorization_server::is_endpoint(endpoint)
+                    || identity::is_endpoint(endpoint)
+                    || connect::is_endpoint(endpoint)
             })
     }
 
@@ -38,6 +43,7 @@ impl Endpoints for OwnEndpoints {
         match self.base_path.endpoint(&request.path).unwrap_or_default() {
             "/" => self.landing(&request),
             endpoint if identity::is_endpoint(endpoint) => self.identity.answer(endpoint, &request).await,
+            endpoint if connect::is_endpoint(endpoint) => self.connect.answer(endpoint, &request).await,
             endpoint => self.authorization_server.answer(endpoint, &request).await,
         }
     }

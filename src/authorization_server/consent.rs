@@ -13,10 +13,11 @@ use super::{
 use crate::{
     crypto::{Digest, random_token},
     identity::{SETUP, SignedIn, Trouble, page_response, setup_location, store_trouble, trouble_page},
+    interaction::{Dependency, DependencyState, is_ready},
     oauth::{AuthorizationError, Params, RedirectTarget},
     pages::{self, ClientIdentity, Consent, LocalHref, Redirect, Upstream, UpstreamState, safe_text},
     routes::Route,
-    store::{Client, Grant, GrantId, Interaction, InteractionId, NewCode},
+    store::{self, Client, Grant, GrantId, Interaction, InteractionId, NewCode},
     web::{Request, Response, is_form},
 };
 
@@ -40,9 +41,12 @@ impl AuthorizationServer {
             return self.end(request, &open, error).await;
         }
         match self.parties(request, &open.interaction).await {
-            Ok((client, route)) => match self.page(&open, &client, route) {
-                Some(page) => page_response(&page, StatusCode::OK),
-                None => trouble_page(request, &Trouble::BROKEN),
+            Ok((client, route)) => match self.dependencies(&open, route).await {
+                Ok(dependencies) => match self.page(&open, &client, route, dependencies) {
+                    Some(page) => page_response(&page, StatusCode::OK),
+                    None => trouble_page(request, &Trouble::BROKEN),
+                },
+                Err(error) => store_trouble(request, &error),
             },
             Err(page) => page,
         }
@@ -120,8 +124,17 @@ impl AuthorizationServer {
 
     async fn approve(&self, request: &Request, open: &Open) -> Response {
         let Open { signed_in, interaction, target } = open;
-        if let Err(page) = self.parties(request, interaction).await {
-            return page;
+        let dependencies = match self.parties(request, interaction).await {
+            Ok((_, route)) => self.dependencies(open, route).await,
+            Err(page) => return page,
+        };
+        match dependencies {
+            Ok(dependencies) if is_ready(&dependencies) => {}
+            Ok(_) => {
+                let setup = self.settings.base_path.path(SETUP);
+                return Response::see_other(&setup_location(&setup, &interaction.id));
+            }
+            Err(error) => return store_trouble(request, &error),
         }
         let now = self.clock.now();
         let code = random_token("ac_");
@@ -163,7 +176,18 @@ impl AuthorizationServer {
         }
     }
 
-    fn page(&self, open: &Open, client: &Client, route: &Route) -> Option<Consent> {
+    /// What this person has still to connect for the route.
+    async fn dependencies(&self, open: &Open, route: &Route) -> store::Result<Vec<Dependency>> {
+        self.prompts.dependencies(open.signed_in.user(), route, &open.interaction.id).await
+    }
+
+    fn page(
+        &self,
+        open: &Open,
+        client: &Client,
+        route: &Route,
+        dependencies: Vec<Dependency>,
+    ) -> Option<Consent> {
         let Open { signed_in, interaction, target } = open;
         let name = signed_in.name();
         Some(Consent {
@@ -182,11 +206,7 @@ impl AuthorizationServer {
             },
             sign_out: LocalHref::new(&self.identity.sign_out_path()),
             route: pages::Route { title: safe_text(&route.title), path: safe_text(&route.path) },
-            upstreams: vec![Upstream {
-                name: safe_text(&route.upstream_title),
-                scopes: Vec::new(),
-                state: UpstreamState::NothingNeeded,
-            }],
+            upstreams: dependencies.into_iter().map(shown_upstream).collect(),
         })
     }
 }
@@ -196,4 +216,19 @@ fn refused(request: &Request, trouble: &Trouble<'_>) -> Response {
     tracing::info!(event = "mcp_auth_consent_rejected", requestId = %request.id, outcome = "denied",
         failureOrigin = "client", reasonCode = trouble.reason, "consent refused");
     trouble_page(request, trouble)
+}
+
+fn shown_upstream(dependency: Dependency) -> Upstream {
+    Upstream {
+        name: safe_text(&dependency.title),
+        scopes: dependency.scopes.iter().map(|scope| safe_text(scope)).collect(),
+        state: match dependency.state {
+            DependencyState::NothingNeeded => UpstreamState::NothingNeeded,
+            DependencyState::Connected => UpstreamState::Connected,
+            DependencyState::NeedsConnection { connect } => {
+                UpstreamState::NeedsConnection { connect: LocalHref::new(&connect) }
+            }
+            DependencyState::NeedsAdministrator => UpstreamState::NeedsAdministrator,
+        },
+    }
 }

@@ -16,6 +16,7 @@ use http::Method;
 use crate::{
     clock::Clock,
     identity::{Identity, SETUP},
+    interaction::ConnectPrompts,
     routes::Routes,
     store::{Changes, Store},
     web::{BasePath, Request, Response},
@@ -44,6 +45,7 @@ pub struct AuthorizationServer {
     settings: Settings,
     routes: Arc<Routes>,
     identity: Arc<Identity>,
+    prompts: Arc<dyn ConnectPrompts>,
     store: Arc<dyn Store>,
     changes: Arc<Changes>,
     clock: Clock,
@@ -55,11 +57,12 @@ impl AuthorizationServer {
         settings: Settings,
         routes: Arc<Routes>,
         identity: Arc<Identity>,
+        prompts: Arc<dyn ConnectPrompts>,
         store: Arc<dyn Store>,
         changes: Arc<Changes>,
         clock: Clock,
     ) -> Self {
-        Self { settings, routes, identity, store, changes, clock }
+        Self { settings, routes, identity, prompts, store, changes, clock }
     }
 
     /// Answers a request to one of the action endpoints; `endpoint` is the path below the base path.

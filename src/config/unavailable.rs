@@ -12,6 +12,8 @@ use crate::config::{Config, Place};
 pub enum Feature {
     /// An `authMode` of an upstream, given or by default.
     AuthMode(AuthMode),
+    /// `tokenEndpointAuthMethod: private_key_jwt` of an upstream.
+    UpstreamPrivateKeyJwt,
     /// `routes[].capabilities`.
     Capabilities,
     /// `routes[].capabilities.accessControl`.
@@ -22,8 +24,7 @@ pub enum Feature {
 
 /// What is not available, and what the message calls it.
 const NOT_YET: &[(Feature, &str)] = &[
-    (Feature::AuthMode(AuthMode::UserOauth), "authMode `user-oauth` (the default; set `none` or `header`)"),
-    (Feature::AuthMode(AuthMode::SharedOauth), "authMode `shared-oauth`"),
+    (Feature::UpstreamPrivateKeyJwt, "client authentication by private_key_jwt at upstreams"),
     (Feature::AuthMode(AuthMode::IdJag), "authMode `id-jag`"),
     (Feature::Capabilities, "the capability filter"),
     (Feature::AccessControl, "access control by roles and groups"),

@@ -1,5 +1,8 @@
 //! Upstream MCP servers: where they are, and what credential a permitted call carries to them.
 
+pub mod authorization;
+pub mod connect;
+pub mod connections;
 mod credential;
 mod credentials;
 mod need;

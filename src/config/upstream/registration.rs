@@ -8,6 +8,7 @@ use crate::config::file;
 use crate::config::file::{RegistrationMode, Scalar, TokenEndpointAuthMethod};
 use crate::config::parse;
 use crate::config::problem::{Fault, Hint};
+use crate::config::unavailable::Feature;
 use crate::crypto::Secret;
 
 /// What the gateway needs to know as an OAuth client of an upstream.
@@ -128,7 +129,10 @@ fn registration(file: &file::ClientRegistration, check: &mut Check) -> ClientReg
     }
     let auth = match (method, secret) {
         (Some(TokenEndpointAuthMethod::ClientSecretPost), Some(secret)) => ClientAuth::SecretPost(secret),
-        (Some(TokenEndpointAuthMethod::PrivateKeyJwt), _) => ClientAuth::PrivateKeyJwt,
+        (Some(TokenEndpointAuthMethod::PrivateKeyJwt), _) => {
+            check.features.push((Feature::UpstreamPrivateKeyJwt, file.token_endpoint_auth_method.place.clone()));
+            ClientAuth::PrivateKeyJwt
+        }
         (Some(TokenEndpointAuthMethod::ClientSecretBasic) | None, Some(secret)) => ClientAuth::SecretBasic(secret),
         (_, _) => ClientAuth::None,
     };

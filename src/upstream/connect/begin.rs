@@ -109,14 +109,15 @@ impl Connect {
         let page = pages::ConnectFailed {
             upstream: safe_text(&route.upstream_title),
             happened: safe_paragraph(error.user_sentence()),
-            person: vec![safe_paragraph("Try again; if it keeps happening, tell your administrator the request id.")],
-            administrator: error.operator_hint().map(safe_paragraph).into_iter().collect(),
+            you_can: vec![safe_paragraph("Try again, and tell your administrator the request id if it keeps happening.")],
+            administrator_can: error.operator_hint().map(safe_paragraph).into_iter().collect(),
+            try_again: interaction.map(|interaction| LocalHref::new(&self.setup_path(interaction))),
             request_id: safe_text(request.id.as_str()),
-            details: error
-                .upstream_said()
-                .map(|(name, value)| pages::Detail { name: safe_text(name), value: safe_paragraph(value) })
-                .collect(),
-            retry: interaction.map(|interaction| LocalHref::new(&self.setup_path(interaction))),
+            answer: error.upstream_said().map(|(code, description)| pages::UpstreamError {
+                code: safe_text(code),
+                description: description.map(safe_paragraph),
+            }),
+            details: Vec::new(),
         };
         page_response(&page, StatusCode::BAD_GATEWAY)
     }

@@ -13,7 +13,7 @@ use crate::{
     routes::Route,
     store::{InteractionId, Owner},
     upstream::{
-        Need, Server,
+        Need, Server, authorization,
         connections::{connect_path, key_for, oauth_settings, ticket},
     },
     web::{Request, Response, is_form},
@@ -57,28 +57,46 @@ impl Connect {
         if redirect {
             return self.spend_and_begin(request, &signed_in, &ticket, route, server).await;
         }
+        self.ask(request, &signed_in, &ticket, text, route, server).await
+    }
+
+    /// The page that names who asks, for what, and where the person will be sent.
+    async fn ask(
+        &self,
+        request: &Request,
+        signed_in: &SignedIn,
+        ticket: &ticket::Ticket,
+        text: &str,
+        route: &Arc<Route>,
+        server: &Arc<Server>,
+    ) -> Response {
+        let Some((settings, key)) = oauth_settings(server).zip(key_for(&ticket.subject, server)) else {
+            return trouble_page(request, &NO_SUCH_CONNECTION);
+        };
         let client = match self.store.client(&ticket.client_id).await {
             Ok(client) => client,
             Err(error) => return store_trouble(request, &error),
         };
-        let user = signed_in.user();
+        let discovered = match self.connections.authorization().discover(&server.url, settings).await {
+            Ok(discovered) => discovered,
+            Err(error) => return self.failed(request, route, &error, None),
+        };
+        let wanted = self.connections.wanted_scope(&key);
+        let scopes = authorization::scopes(&discovered, settings, wanted.as_deref());
         let page = pages::Connect {
-            action: LocalHref::new(&self.settings.base_path.path(&connect_path(upstream_id))),
+            action: LocalHref::new(&self.settings.base_path.path(&connect_path(&server.id))),
             ticket: text.to_owned(),
-            csrf: signed_in.csrf(&ticket_purpose(&ticket)).as_str().to_owned(),
-            client: pages::Client {
-                name: safe_text(client.as_ref().and_then(|client| client.name.as_deref()).unwrap_or_default()),
-                identity: ClientIdentity::Unverified,
-                only_local_redirects: false,
-            },
+            csrf: signed_in.csrf(&ticket_purpose(ticket)).as_str().to_owned(),
             upstream: safe_text(&route.upstream_title),
-            upstream_host: safe_host(server.url.host_str().unwrap_or_default()),
+            authorization_server: safe_host(discovered.authorization_endpoint.host_str().unwrap_or_default()),
+            asked_by: client.map(|client| pages::AskedBy {
+                name: safe_text(client.name.as_deref().unwrap_or_default()),
+                identity: ClientIdentity::Unverified,
+            }),
             route: pages::Route { title: safe_text(&route.title), path: safe_text(&route.path) },
-            scopes: oauth_settings(server).into_iter().flat_map(|settings| &settings.scopes).map(|s| safe_text(s)).collect(),
-            user: pages::User {
-                name: safe_text(user.display_name()),
-                email: user.email.as_deref().map(safe_text),
-            },
+            scopes: scopes.iter().map(|scope| safe_text(scope)).collect(),
+            shared: key.owner == Owner::Shared,
+            user: shown(signed_in),
             sign_out: LocalHref::new(&self.identity.sign_out_path()),
         };
         page_response(&page, StatusCode::OK)
@@ -158,11 +176,16 @@ impl Connect {
         tracing::warn!(event = "mcp_auth_connect_rejected", requestId = %request.id,
             subjectId = %signed_in.user().subject, reasonCode = "wrong_person", "somebody else's connect link");
         let page = pages::WrongPerson {
-            user: safe_text(signed_in.user().display_name()),
+            user: shown(signed_in),
             sign_out: LocalHref::new(&self.identity.sign_out_path()),
         };
         page_response(&page, StatusCode::FORBIDDEN)
     }
+}
+
+fn shown(signed_in: &SignedIn) -> pages::User {
+    let (name, email) = (signed_in.name(), signed_in.user().email.as_deref());
+    pages::User { name: safe_text(name), email: email.filter(|email| *email != name).map(safe_text) }
 }
 
 /// For callers that are no browser: what is missing, and where a browser has to go (428, RFC 6585 section 3).
