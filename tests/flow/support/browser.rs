@@ -35,6 +35,12 @@ impl Browser {
         self.follow(url, request).await
     }
 
+    /// Opens a link as a person does, asking for a page.
+    pub async fn open_page(&mut self, url: &str) -> Page {
+        let request = self.request(Method::GET, url).header("sec-fetch-site", "none").header(header::ACCEPT, "text/html");
+        self.follow(url, request).await
+    }
+
     /// Submits a form of `page` with one more field, as its submit button would.
     pub async fn submit(&mut self, page: &Page, button: (&str, &str)) -> Page {
         let mut fields = page.hidden_fields();
@@ -94,6 +100,13 @@ impl Page {
             .filter(|input| input.contains("type=\"hidden\""))
             .map(|input| (attribute(input, "name"), attribute(input, "value")))
             .collect()
+    }
+
+    /// Where the first link leads whose text contains `label`.
+    pub fn link(&self, label: &str) -> String {
+        let anchors = self.html.split("<a ").skip(1).filter_map(|rest| rest.split("</a>").next());
+        let anchor = anchors.into_iter().find(|anchor| anchor.contains(label)).unwrap_or_else(|| panic!("no {label}"));
+        attribute(anchor, "href")
     }
 
     pub fn form_action(&self) -> String {

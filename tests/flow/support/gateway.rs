@@ -65,6 +65,13 @@ impl TestGateway {
         Self { origin, admin: format!("http://{admin}"), clock, upstream, directory, stop, thread: Some(thread) }
     }
 
+    /// Ends every grant behind the gateway's back, as an administrator of its database could.
+    pub fn forget_all_grants(&self) {
+        let database = rusqlite::Connection::open(self.directory.path().join("test.db")).unwrap();
+        database.execute("UPDATE grants SET revoked_at = 1", []).unwrap();
+        self.clock.advance(Duration::from_secs(11));
+    }
+
     /// Does what the background clean-up does every minute.
     pub async fn clean_up(&self) {
         let store = SqliteStore::open(&self.directory.path().join("test.db")).unwrap();
