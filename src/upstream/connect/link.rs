@@ -29,8 +29,10 @@ impl Connect {
             let interaction = InteractionId(interaction.to_owned());
             return self.begin_for_interaction(upstream_id, request, &params, interaction).await;
         }
-        let Ok(Some(text)) = params.get("browserTicket") else {
-            return trouble_page(request, &EXPIRED_LINK);
+        let text = match params.get("browserTicket") {
+            Ok(Some(text)) => text,
+            Ok(None) => return self.show_own_accord(upstream_id, request, &params).await,
+            Err(_duplicate) => return trouble_page(request, &Trouble::MALFORMED),
         };
         let Some(ticket) = ticket::read(&self.key_ring, text, self.clock.now()) else {
             return trouble_page(request, &EXPIRED_LINK);
@@ -43,13 +45,9 @@ impl Connect {
         if !redirect && !accepts_html(request) {
             return payload(route, server, request);
         }
-        let signed_in = match self.identity.signed_in(request).await {
-            Ok(Some(signed_in)) => signed_in,
-            Ok(None) => {
-                let back = format!("{}?{}", request.path, request.query.as_deref().unwrap_or_default());
-                return self.identity.begin_login(request, &Then::Path(back)).await.unwrap_or_else(|page| page);
-            }
-            Err(error) => return store_trouble(request, &error),
+        let signed_in = match self.signed_in_or_login(request).await {
+            Ok(signed_in) => signed_in,
+            Err(answer) => return answer,
         };
         if signed_in.user().subject != ticket.subject {
             return self.wrong_person(request, &signed_in);
@@ -58,6 +56,40 @@ impl Connect {
             return self.spend_and_begin(request, &signed_in, &ticket, route, server).await;
         }
         self.ask(request, &signed_in, &ticket, text, route, server).await
+    }
+
+    /// For a person who comes of their own accord, as from the account page.
+    async fn show_own_accord(&self, upstream_id: &str, request: &Request, params: &Params) -> Response {
+        let operation_id = params.get("operationId").ok().flatten().unwrap_or_default();
+        let Some((route, server)) = self.route(operation_id, upstream_id) else {
+            return trouble_page(request, &NO_SUCH_CONNECTION);
+        };
+        let signed_in = match self.signed_in_or_login(request).await {
+            Ok(signed_in) => signed_in,
+            Err(answer) => return answer,
+        };
+        let issued = ticket::issue(&self.key_ring, &signed_in.user().subject, None, route, self.clock.now());
+        let ticket = issued.ok().and_then(|(text, _)| {
+            let ticket = ticket::read(&self.key_ring, &text, self.clock.now())?;
+            Some((text, ticket))
+        });
+        match ticket {
+            Some((text, ticket)) => self.ask(request, &signed_in, &ticket, &text, route, server).await,
+            None => trouble_page(request, &Trouble::BROKEN),
+        }
+    }
+
+    /// Who sits at the browser, or the way to the sign-in and back here.
+    pub(super) async fn signed_in_or_login(&self, request: &Request) -> Result<SignedIn, Response> {
+        match self.identity.signed_in(request).await {
+            Ok(Some(signed_in)) => Ok(signed_in),
+            Ok(None) => {
+                let query = request.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
+                let back = Then::Path(format!("{}{query}", request.path));
+                Err(self.identity.begin_login(request, &back).await.unwrap_or_else(|page| page))
+            }
+            Err(error) => Err(store_trouble(request, &error)),
+        }
     }
 
     /// The page that names who asks, for what, and where the person will be sent.
@@ -73,7 +105,11 @@ impl Connect {
         let Some((settings, key)) = oauth_settings(server).zip(key_for(&ticket.subject, server)) else {
             return trouble_page(request, &NO_SUCH_CONNECTION);
         };
-        let client = match self.store.client(&ticket.client_id).await {
+        let client = match &ticket.client_id {
+            Some(client_id) => self.store.client(client_id).await,
+            None => Ok(None),
+        };
+        let client = match client {
             Ok(client) => client,
             Err(error) => return store_trouble(request, &error),
         };

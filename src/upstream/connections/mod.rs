@@ -7,8 +7,8 @@
 
 mod cache;
 mod refresh;
-pub(super) mod sealed;
-pub(super) mod ticket;
+pub(in crate::upstream) mod sealed;
+pub(in crate::upstream) mod ticket;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -284,7 +284,18 @@ impl Credentials for Arc<Connections> {
     }
 
     fn connect_link(&self, origin: &Origin, permit: &Permit, server: &Server) -> ConnectLink {
-        let (ticket, elicitation_id) = ticket::issue(&self.key_ring, permit, &server.id, self.clock.now());
+        let principal = permit.principal();
+        let (ticket, elicitation_id) = ticket::issue(
+            &self.key_ring,
+            principal.subject(),
+            Some(principal.client_id()),
+            permit.route(),
+            self.clock.now(),
+        )
+        .unwrap_or_else(|error| {
+            tracing::error!(event = "mcp_auth_connect_failed", %error, "a connect link cannot be sealed");
+            Default::default()
+        });
         let query = form_urlencoded::Serializer::new(String::new())
             .append_pair("browserTicket", &ticket)
             .append_pair("operationId", &permit.route().operation_id)

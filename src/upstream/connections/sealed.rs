@@ -19,23 +19,25 @@ pub(super) struct Held {
     pub(super) redirect_uri: String,
 }
 
-/// Why a kept value cannot be read.
+/// Why a value cannot be sealed, or a kept one cannot be read.
 #[derive(Debug, Error)]
-pub(super) enum Unreadable {
+pub enum Unreadable {
+    /// It does not open.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// It opens, and is not what it should be.
     #[error("a sealed value is not what it should be")]
     Json(#[from] serde_json::Error),
 }
 
 /// Seals a value for the place that `context` names.
-pub(super) fn seal(key_ring: &KeyRing, context: &str, value: &impl Serialize) -> Result<Vec<u8>, Unreadable> {
+pub(in crate::upstream) fn seal(key_ring: &KeyRing, context: &str, value: &impl Serialize) -> Result<Vec<u8>, Unreadable> {
     let plain = Zeroizing::new(serde_json::to_vec(value)?);
     Ok(key_ring.seal(context, &plain))
 }
 
 /// Opens a value that was sealed for the same place.
-pub(super) fn open<T: DeserializeOwned>(key_ring: &KeyRing, context: &str, sealed: &[u8]) -> Result<T, Unreadable> {
+pub(in crate::upstream) fn open<T: DeserializeOwned>(key_ring: &KeyRing, context: &str, sealed: &[u8]) -> Result<T, Unreadable> {
     Ok(serde_json::from_slice(&key_ring.open(context, sealed)?)?)
 }
 
