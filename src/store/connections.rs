@@ -1,6 +1,7 @@
 //! Connections: what a person (or the gateway itself) was granted at an upstream's authorization server.
 
 use async_trait::async_trait;
+use thiserror::Error;
 
 use super::{InteractionId, Result, SubjectId};
 use crate::{clock::Timestamp, crypto::Digest};
@@ -12,6 +13,24 @@ pub enum Owner {
     User(SubjectId),
     /// The gateway's, for everybody.
     Shared,
+}
+
+impl Owner {
+    /// The text that stands for it in the store; no subject can be taken for the gateway.
+    pub(super) fn to_stored(&self) -> String {
+        match self {
+            Self::User(subject) => format!("user:{subject}"),
+            Self::Shared => "shared".to_owned(),
+        }
+    }
+
+    pub(super) fn from_stored(text: &str) -> std::result::Result<Self, NotStoredByUs> {
+        match text.strip_prefix("user:") {
+            Some(subject) => Ok(Self::User(SubjectId::from_stored(subject.to_owned()))),
+            None if text == "shared" => Ok(Self::Shared),
+            None => Err(NotStoredByUs),
+        }
+    }
 }
 
 /// Names a connection: at most one per owner and upstream.
@@ -31,6 +50,29 @@ pub enum ConnectionState {
     /// The upstream ended it, or asks for more scope; the person must connect again.
     Ended,
 }
+
+impl ConnectionState {
+    /// The text that stands for it in the store.
+    pub(super) const fn to_stored(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Ended => "ended",
+        }
+    }
+
+    pub(super) fn from_stored(text: &str) -> std::result::Result<Self, NotStoredByUs> {
+        match text {
+            "live" => Ok(Self::Live),
+            "ended" => Ok(Self::Ended),
+            _ => Err(NotStoredByUs),
+        }
+    }
+}
+
+/// A text that stands for no owner or no state.
+#[derive(Debug, Error)]
+#[error("a connection has no such owner or state")]
+pub(super) struct NotStoredByUs;
 
 /// A connection as it is kept. The tokens are sealed; the caller opens them with the key ring.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +95,7 @@ pub struct Connection {
     pub version: i64,
     /// When the person connected.
     pub connected_at: Timestamp,
-    /// When the tokens last changed.
+    /// When the tokens or the state last changed.
     pub updated_at: Timestamp,
 }
 
@@ -107,7 +149,11 @@ pub struct UpstreamClient {
 /// Connections, the flows that make them, our registrations, single-use tickets and leases.
 #[async_trait]
 pub trait Connections {
-    /// Keeps a connection, in place of what was there; the version becomes one more than before.
+    /// Keeps a connection, in place of what was there; the version becomes one more than before, whatever `connection`
+    /// says.
+    ///
+    /// Where nothing was there, the version begins at `updated_at` in milliseconds. So a refresh that began before a
+    /// removal does not meet its version in the connection that is made afterwards.
     async fn save_connection(&self, connection: &Connection) -> Result<()>;
 
     /// The connection of that name.
@@ -125,7 +171,8 @@ pub trait Connections {
         now: Timestamp,
     ) -> Result<bool>;
 
-    /// Marks a connection as ended if it is still at `version`; false if somebody was faster.
+    /// Marks a connection as ended if it is live and still at `version`; false if somebody was faster. The tokens and
+    /// the version stay.
     async fn end_connection(&self, key: &ConnectionKey, version: i64, now: Timestamp) -> Result<bool>;
 
     /// Takes a connection out of the store and returns it, so that its tokens can be revoked.
@@ -137,8 +184,7 @@ pub trait Connections {
     /// Takes a flow out of the store, at most once, if `session` began it and it has not expired.
     ///
     /// Another session takes nothing, so that a stranger who learned the state cannot end the flow either.
-    async fn take_connect_flow(&self, state: &Digest, session: &Digest, now: Timestamp)
-    -> Result<Option<ConnectFlow>>;
+    async fn take_connect_flow(&self, state: &Digest, session: &Digest, now: Timestamp) -> Result<Option<ConnectFlow>>;
 
     /// Our registration at `issuer` for `redirect_uri`.
     async fn upstream_client(&self, issuer: &str, redirect_uri: &str) -> Result<Option<UpstreamClient>>;
@@ -150,10 +196,11 @@ pub trait Connections {
     /// Removes a registration that the authorization server no longer knows, if it is still this one.
     async fn remove_upstream_client(&self, issuer: &str, redirect_uri: &str, client_id: &str) -> Result<()>;
 
-    /// Spends a ticket; true for exactly one caller. It is remembered until `expires_at`.
+    /// Spends a ticket; true for exactly one caller. It is remembered until `expires_at`, and from then on refused.
     async fn spend_ticket(&self, ticket: &Digest, expires_at: Timestamp, now: Timestamp) -> Result<bool>;
 
-    /// Takes the lease `name` for `holder` until `until`, if nobody else holds it at `now`.
+    /// Takes the lease `name` for `holder` until `until`, if nobody else holds it at `now`. A holder who takes it again
+    /// prolongs it.
     async fn take_lease(&self, name: &str, holder: &str, until: Timestamp, now: Timestamp) -> Result<bool>;
 
     /// Gives a lease back, if `holder` still holds it.

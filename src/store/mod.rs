@@ -61,7 +61,8 @@ pub trait Store: Clients + Interactions + Grants + BrowserSessions + Connections
     /// long as its grant, since its reuse must be seen. So does a rotated refresh token, but at most for
     /// [`ROTATED_TOKENS_ARE_KEPT_FOR`]: a client that refreshes every 15 minutes would leave 350,000 of them in ten
     /// years. Later it is an unknown token. The sealed successors of a rotation are wiped when its grace window ends;
-    /// a wiped row counts as removed. What is known of a user stays.
+    /// a wiped row counts as removed. Connect flows, spent tickets and leases go when they expire. What is known of a
+    /// user stays, and so do connections and our registrations at upstreams.
     ///
     /// Call it again as long as it says more than zero; what it removes in one call stays bounded.
     async fn remove_expired(&self, now: Timestamp, unused_since: Timestamp) -> Result<u64>;

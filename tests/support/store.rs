@@ -14,9 +14,10 @@ use sallyport::{
     clock::Timestamp,
     crypto::{Digest, random_token},
     store::{
-        AccessToken, BrowserSession, BrowserSessions, Client, ClientId, Clients, Code, Error, Grant, GrantId, Grants,
-        Interaction, InteractionId, Interactions, IssuedTokens, Login, NewCode, NewGrant, RedeemedCode, RefreshToken,
-        Result, Revoked, Rotation, Store, SubjectId,
+        AccessToken, BrowserSession, BrowserSessions, Client, ClientId, Clients, Code, ConnectFlow, Connection,
+        ConnectionKey, Connections, Error, Grant, GrantId, Grants, Interaction, InteractionId, Interactions,
+        IssuedTokens, Login, NewCode, NewGrant, Owner, RedeemedCode, RefreshToken, RefreshedTokens, Result, Revoked,
+        Rotation, Store, SubjectId, UpstreamClient,
     },
 };
 
@@ -172,6 +173,76 @@ impl BrowserSessions for FakeStore {
     }
 
     async fn end_session(&self, _digest: &Digest) -> Result<bool> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl Connections for FakeStore {
+    async fn save_connection(&self, _connection: &Connection) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn connection(&self, _key: &ConnectionKey) -> Result<Option<Connection>> {
+        Self::nothing()
+    }
+
+    async fn connections_of(&self, _owner: &Owner) -> Result<Vec<Connection>> {
+        Self::nothing()
+    }
+
+    async fn refresh_connection(
+        &self,
+        _key: &ConnectionKey,
+        _version: i64,
+        _tokens: &RefreshedTokens,
+        _now: Timestamp,
+    ) -> Result<bool> {
+        Self::nothing()
+    }
+
+    async fn end_connection(&self, _key: &ConnectionKey, _version: i64, _now: Timestamp) -> Result<bool> {
+        Self::nothing()
+    }
+
+    async fn remove_connection(&self, _key: &ConnectionKey) -> Result<Option<Connection>> {
+        Self::nothing()
+    }
+
+    async fn create_connect_flow(&self, _flow: &ConnectFlow) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn take_connect_flow(
+        &self,
+        _state: &Digest,
+        _session: &Digest,
+        _now: Timestamp,
+    ) -> Result<Option<ConnectFlow>> {
+        Self::nothing()
+    }
+
+    async fn upstream_client(&self, _issuer: &str, _redirect_uri: &str) -> Result<Option<UpstreamClient>> {
+        Self::nothing()
+    }
+
+    async fn save_upstream_client(&self, _client: &UpstreamClient) -> Result<UpstreamClient> {
+        Self::nothing()
+    }
+
+    async fn remove_upstream_client(&self, _issuer: &str, _redirect_uri: &str, _client_id: &str) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn spend_ticket(&self, _ticket: &Digest, _expires_at: Timestamp, _now: Timestamp) -> Result<bool> {
+        Self::nothing()
+    }
+
+    async fn take_lease(&self, _name: &str, _holder: &str, _until: Timestamp, _now: Timestamp) -> Result<bool> {
+        Self::nothing()
+    }
+
+    async fn release_lease(&self, _name: &str, _holder: &str) -> Result<()> {
         Self::nothing()
     }
 }

@@ -1,14 +1,15 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    DAY, GRACE, Home, NOW, SECOND, client, grant, interaction, is_live, keep_grant, keep_grant_with_tokens,
-    on_every_store, race, session, tokens,
+    DAY, GRACE, Home, NOW, SECOND, ada, client, connect_flow, connection, grant, interaction, is_live, keep_grant,
+    keep_grant_with_tokens, on_every_store, race, session, tokens,
 };
 use crate::{
     clock::Timestamp,
     crypto::Digest,
     store::{
-        BrowserSession, Client, ClientId, Grant, Interaction, Login, ROTATED_TOKENS_ARE_KEPT_FOR, Rotation, Store,
+        BrowserSession, Client, ClientId, ConnectFlow, Connection, ConnectionState, Grant, Interaction, Login,
+        ROTATED_TOKENS_ARE_KEPT_FOR, Rotation, Store,
     },
 };
 
@@ -21,6 +22,8 @@ on_every_store!(
     sealed_successors_are_wiped_when_the_grace_window_ends,
     one_call_removes_a_bounded_number_of_rows,
     many_replicas_clean_up_at_once,
+    connections_stay_even_when_they_have_ended,
+    clean_up_and_32_that_take_an_expired_lease_leave_one_holder,
 );
 
 /// Rows that ended `at`, one of each kind that ends by itself.
@@ -30,6 +33,10 @@ async fn keep_one_of_each(store: &Arc<dyn Store>, name: &str, at: Timestamp) {
     let session = BrowserSession { expires_at: at, ..session(name) };
     store.open_session(&session, None).await.unwrap();
     store.create_login(&login(name, at)).await.unwrap();
+    store.create_connect_flow(&ConnectFlow { expires_at: at, ..connect_flow(name) }).await.unwrap();
+    let before = at.minus(SECOND);
+    assert!(store.spend_ticket(&Digest::of(name), at, before).await.unwrap());
+    assert!(store.take_lease(name, "holder", at, before).await.unwrap());
 }
 
 fn login(name: &str, expires_at: Timestamp) -> Login {
@@ -54,12 +61,16 @@ async fn what_has_ended_goes_and_what_lives_stays(home: Home) {
     let store = home.store().await;
     keep_one_of_each(&store, "ended", NOW).await;
     keep_one_of_each(&store, "living", NOW.plus(SECOND)).await;
-    assert_eq!(store.remove_expired(NOW, NOW).await.unwrap(), 3);
+    assert_eq!(store.remove_expired(NOW, NOW).await.unwrap(), 6);
     assert_eq!(store.remove_expired(NOW, NOW).await.unwrap(), 0);
-    for table in ["interactions", "browser_sessions", "logins"] {
+    for table in ["interactions", "browser_sessions", "logins", "connect_flows", "spent_tickets", "leases"] {
         assert_eq!(home.number(&format!("SELECT count(*) FROM {table}")).await, 1, "{table}");
     }
     assert!(store.session(&session("living").digest, NOW).await.unwrap().is_some());
+    let flow = connect_flow("living");
+    assert!(store.take_connect_flow(&flow.state, &flow.session, NOW).await.unwrap().is_some());
+    assert!(!store.spend_ticket(&Digest::of("living"), NOW.plus(SECOND), NOW).await.unwrap());
+    assert!(!store.take_lease("living", "other", NOW.plus(SECOND), NOW).await.unwrap());
 
     let tokens = keep_grant_with_tokens(&*store, &grant("g")).await;
     let late = NOW.plus(2 * DAY);
@@ -177,4 +188,37 @@ async fn many_replicas_clean_up_at_once(home: Home) {
     assert_eq!(removed, 8 * (2 + 2 + 1), "access tokens, refresh tokens and grants; each counted once");
     assert!(is_live(&*store, &living, NOW).await);
     assert_eq!(home.number("SELECT count(*) FROM grants").await, 1 + 8);
+}
+
+async fn connections_stay_even_when_they_have_ended(home: Home) {
+    let store = home.store().await;
+    let ended = Connection { state: ConnectionState::Ended, ..connection(&ada(), "ended") };
+    let kept = [connection(&ada(), "live"), ended];
+    for connection in &kept {
+        store.save_connection(connection).await.unwrap();
+    }
+    store.remove_expired(NOW.plus(3650 * DAY), NOW).await.unwrap();
+    for connection in &kept {
+        assert!(store.connection(&connection.key).await.unwrap().is_some(), "{}", connection.key.upstream_id);
+    }
+}
+
+async fn clean_up_and_32_that_take_an_expired_lease_leave_one_holder(home: Home) {
+    let store = home.store().await;
+    for round in 0..8 {
+        let name = format!("lease {round}");
+        assert!(store.take_lease(&name, "dead", NOW, NOW.minus(SECOND)).await.unwrap());
+        let taken = race(&store, |store, number| {
+            let name = name.clone();
+            async move {
+                if number % 4 == 0 {
+                    store.remove_expired(NOW, NOW).await.unwrap();
+                    return 0;
+                }
+                u8::from(store.take_lease(&name, &number.to_string(), NOW.plus(SECOND), NOW).await.unwrap())
+            }
+        });
+        assert_eq!(taken.await.into_iter().sum::<u8>(), 1);
+        assert!(!store.take_lease(&name, "late", NOW.plus(SECOND), NOW).await.unwrap());
+    }
 }

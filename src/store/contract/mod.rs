@@ -3,13 +3,18 @@
 mod cleanup;
 mod clients;
 mod codes;
+mod connect_flows;
+mod connections;
 mod home;
 mod interactions;
+mod leases;
 mod logins;
 mod refresh;
 mod revocation;
 mod schema;
 mod sessions;
+mod tickets;
+mod upstream_clients;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -20,8 +25,8 @@ use crate::{
     clock::Timestamp,
     crypto::Digest,
     store::{
-        AuthMethod, BrowserSession, Client, ClientId, Grant, GrantId, Interaction, InteractionId, IssuedTokens,
-        NewCode, Store, SubjectId, User,
+        AuthMethod, BrowserSession, Client, ClientId, ConnectFlow, Connection, ConnectionKey, ConnectionState, Grant,
+        GrantId, Interaction, InteractionId, IssuedTokens, NewCode, Owner, Store, SubjectId, User,
     },
 };
 
@@ -137,6 +142,40 @@ fn code(text: &str) -> NewCode {
         redirect_uri: "http://127.0.0.1:3000/callback".to_owned(),
         code_challenge: "a challenge".to_owned(),
         expires_at: NOW.plus(60 * SECOND),
+    }
+}
+
+/// What `owner` was granted at `upstream_id`, with tokens of every byte.
+fn connection(owner: &Owner, upstream_id: &str) -> Connection {
+    Connection {
+        key: ConnectionKey { owner: owner.clone(), upstream_id: upstream_id.to_owned() },
+        issuer: "https://login.upstream.example.com".to_owned(),
+        client_id: "our client id".to_owned(),
+        sealed_tokens: (0..=255).collect(),
+        access_expires_at: Some(NOW.plus(3600 * SECOND)),
+        scope: Some("read write".to_owned()),
+        state: ConnectionState::Live,
+        version: 0,
+        connected_at: NOW,
+        updated_at: NOW,
+    }
+}
+
+fn ada() -> Owner {
+    Owner::User(SubjectId::derive("https://login.example.com", "ada"))
+}
+
+/// A flow of 10 minutes by which Ada connects Linear.
+fn connect_flow(state: &str) -> ConnectFlow {
+    ConnectFlow {
+        state: Digest::of(state),
+        session: Digest::of("cookie"),
+        key: connection(&ada(), "linear").key,
+        operation_id: "linear-mcp-server".to_owned(),
+        issuer: "https://login.upstream.example.com".to_owned(),
+        sealed_details: (0..=255).rev().collect(),
+        interaction: Some(InteractionId("interaction".to_owned())),
+        expires_at: NOW.plus(600 * SECOND),
     }
 }
 

@@ -2,12 +2,16 @@ use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
-use super::{GRACE, Home, NOW, client, grant, is_live, keep_grant, keep_grant_with_tokens, on_every_store, tokens};
+use super::{
+    GRACE, Home, NOW, ada, client, connection, grant, is_live, keep_grant, keep_grant_with_tokens, on_every_store,
+    tokens,
+};
 use crate::store::{ClientId, Error, RedeemedCode, Rotation};
 
 on_every_store!(
     four_openers_migrate_at_once,
     migrating_again_changes_nothing,
+    a_schema_from_before_connections_gets_them_and_keeps_its_rows,
     a_newer_schema_is_refused_and_left_as_it_is,
     a_store_without_a_schema_answers_with_an_error,
     two_stores_on_one_database_redeem_a_code_once,
@@ -25,7 +29,7 @@ async fn four_openers_migrate_at_once(home: Home) {
     for migrated in openers.join_all().await {
         migrated.unwrap();
     }
-    assert_eq!(home.number("SELECT count(*) FROM schema_version").await, 1);
+    assert_eq!(home.number("SELECT count(*) FROM schema_version").await, 2);
     stores[0].create_client(&client("dcr:ada")).await.unwrap();
     for store in &stores {
         assert!(store.client(&ClientId::new("dcr:ada")).await.unwrap().is_some());
@@ -40,11 +44,25 @@ async fn migrating_again_changes_nothing(home: Home) {
     assert!(is_live(&*store, &tokens, NOW).await);
 }
 
+async fn a_schema_from_before_connections_gets_them_and_keeps_its_rows(home: Home) {
+    let store = home.store().await;
+    let tokens = keep_grant_with_tokens(&*store, &grant("g")).await;
+    for table in ["connections", "connect_flows", "upstream_clients", "spent_tickets", "leases"] {
+        home.execute(&format!("DROP TABLE {table}")).await;
+    }
+    home.execute("DELETE FROM schema_version WHERE version = 2").await;
+    let store = home.open();
+    store.migrate().await.unwrap();
+    assert!(is_live(&*store, &tokens, NOW).await);
+    store.save_connection(&connection(&ada(), "linear")).await.unwrap();
+    assert_eq!(store.connections_of(&ada()).await.unwrap().len(), 1);
+}
+
 async fn a_newer_schema_is_refused_and_left_as_it_is(home: Home) {
     home.store().await;
     home.execute("INSERT INTO schema_version (version) VALUES (999)").await;
-    assert!(matches!(home.open().migrate().await, Err(Error::NewerSchema { found: 999, known: 1 })));
-    assert_eq!(home.number("SELECT count(*) FROM schema_version").await, 2);
+    assert!(matches!(home.open().migrate().await, Err(Error::NewerSchema { found: 999, known: 2 })));
+    assert_eq!(home.number("SELECT count(*) FROM schema_version").await, 3);
 }
 
 async fn a_store_without_a_schema_answers_with_an_error(home: Home) {

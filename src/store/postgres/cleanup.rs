@@ -21,13 +21,19 @@ impl PostgresStore {
 }
 
 /// The rows are chosen once (`ARRAY`), then removed. In this order: a grant goes after its tokens, so that no single statement removes more than its bound.
-const EXPIRED: [&str; 9] = [
+const EXPIRED: [&str; 12] = [
     "DELETE FROM interactions WHERE id = ANY (ARRAY(
        SELECT id FROM interactions WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM logins WHERE state = ANY (ARRAY(
        SELECT state FROM logins WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM browser_sessions WHERE digest = ANY (ARRAY(
        SELECT digest FROM browser_sessions WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
+    "DELETE FROM connect_flows WHERE state = ANY (ARRAY(
+       SELECT state FROM connect_flows WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
+    "DELETE FROM spent_tickets WHERE digest = ANY (ARRAY(
+       SELECT digest FROM spent_tickets WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
+    "DELETE FROM leases WHERE name = ANY (ARRAY(
+       SELECT name FROM leases WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM access_tokens WHERE digest = ANY (ARRAY(
        SELECT digest FROM access_tokens WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
     // Wiped, not removed: reuse of the rotated token must still be seen.

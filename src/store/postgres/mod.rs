@@ -7,6 +7,7 @@
 mod cleanup;
 mod clients;
 mod connect;
+mod connections;
 mod grants;
 mod interactions;
 mod migrate;

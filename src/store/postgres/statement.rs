@@ -47,6 +47,16 @@ pub(super) async fn first<T>(
     run(pool, sql, params).await?.rows.first().map(read).transpose()
 }
 
+/// All rows of a query.
+pub(super) async fn all<T>(
+    pool: &Pool,
+    sql: &str,
+    params: Params<'_>,
+    read: impl Fn(&Row) -> Result<T>,
+) -> Result<Vec<T>> {
+    run(pool, sql, params).await?.rows.iter().map(read).collect()
+}
+
 /// The value of a named column.
 pub(super) fn column<'a, T: FromSql<'a>>(row: &'a Row, name: &'static str) -> Result<T> {
     row.try_get(name).map_err(|source| store::Error::Corrupt { what: name, source: Some(source.into()) })

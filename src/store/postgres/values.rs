@@ -15,7 +15,7 @@ use tokio_postgres::types::{FromSql, IsNull, ToSql, Type, accepts, to_sql_checke
 use crate::{
     clock::Timestamp,
     crypto::Digest,
-    store::{AuthMethod, ClientId, GrantId, InteractionId, SubjectId},
+    store::{AuthMethod, ClientId, ConnectionState, GrantId, InteractionId, Owner, SubjectId},
 };
 
 type Failure = Box<dyn Error + Sync + Send>;
@@ -88,6 +88,40 @@ impl<'a> FromSql<'a> for AuthMethod {
     fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
         let name: StrDeserializer<'_, value::Error> = <&str>::from_sql(kind, raw)?.into_deserializer();
         Ok(Self::deserialize(name)?)
+    }
+
+    accepts!(TEXT);
+}
+
+impl ToSql for Owner {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+        self.to_stored().to_sql(kind, out)
+    }
+
+    accepts!(TEXT);
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for Owner {
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+        Ok(Self::from_stored(<&str>::from_sql(kind, raw)?)?)
+    }
+
+    accepts!(TEXT);
+}
+
+impl ToSql for ConnectionState {
+    fn to_sql(&self, kind: &Type, out: &mut BytesMut) -> Result<IsNull, Failure> {
+        self.to_stored().to_sql(kind, out)
+    }
+
+    accepts!(TEXT);
+    to_sql_checked!();
+}
+
+impl<'a> FromSql<'a> for ConnectionState {
+    fn from_sql(kind: &Type, raw: &'a [u8]) -> Result<Self, Failure> {
+        Ok(Self::from_stored(<&str>::from_sql(kind, raw)?)?)
     }
 
     accepts!(TEXT);

@@ -26,11 +26,14 @@ impl SqliteStore {
 }
 
 /// In this order: a grant goes after its tokens, so that no single statement removes more than its bound.
-const EXPIRED: [&str; 9] = [
+const EXPIRED: [&str; 12] = [
     "DELETE FROM interactions WHERE id IN (SELECT id FROM interactions WHERE expires_at <= ?1 LIMIT 500)",
     "DELETE FROM logins WHERE state IN (SELECT state FROM logins WHERE expires_at <= ?1 LIMIT 500)",
     "DELETE FROM browser_sessions
      WHERE digest IN (SELECT digest FROM browser_sessions WHERE expires_at <= ?1 LIMIT 500)",
+    "DELETE FROM connect_flows WHERE state IN (SELECT state FROM connect_flows WHERE expires_at <= ?1 LIMIT 500)",
+    "DELETE FROM spent_tickets WHERE digest IN (SELECT digest FROM spent_tickets WHERE expires_at <= ?1 LIMIT 500)",
+    "DELETE FROM leases WHERE name IN (SELECT name FROM leases WHERE expires_at <= ?1 LIMIT 500)",
     "DELETE FROM access_tokens WHERE digest IN (
        SELECT digest FROM access_tokens WHERE expires_at <= ?1 LIMIT 500)",
     // Wiped, not removed: reuse of the rotated token must still be seen.

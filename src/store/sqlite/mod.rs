@@ -5,6 +5,7 @@
 
 mod cleanup;
 mod clients;
+mod connections;
 mod file;
 mod grants;
 mod interactions;

@@ -23,6 +23,22 @@ pub(super) fn first<T>(
     rows.next().map_err(failure)?.map(read).transpose()
 }
 
+/// All rows of a query.
+pub(super) fn all<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    read: impl Fn(&Row<'_>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let mut statement = connection.prepare_cached(sql).map_err(failure)?;
+    let mut rows = statement.query(params).map_err(failure)?;
+    let mut values = Vec::new();
+    while let Some(row) = rows.next().map_err(failure)? {
+        values.push(read(row)?);
+    }
+    Ok(values)
+}
+
 /// The value of a named column.
 pub(super) fn column<T: FromSql>(row: &Row<'_>, name: &'static str) -> Result<T> {
     row.get(name).map_err(|source| Error::Corrupt { what: name, source: Some(source.into()) })

@@ -15,7 +15,7 @@ use serde::{
 use crate::{
     clock::Timestamp,
     crypto::Digest,
-    store::{AuthMethod, ClientId, GrantId, InteractionId, SubjectId},
+    store::{AuthMethod, ClientId, ConnectionState, GrantId, InteractionId, Owner, SubjectId},
 };
 
 /// A list or object kept as a JSON text.
@@ -69,6 +69,30 @@ impl FromSql for AuthMethod {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let name: StrDeserializer<'_, value::Error> = value.as_str()?.into_deserializer();
         Self::deserialize(name).map_err(FromSqlError::other)
+    }
+}
+
+impl ToSql for Owner {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_stored().into())
+    }
+}
+
+impl FromSql for Owner {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::from_stored(value.as_str()?).map_err(FromSqlError::other)
+    }
+}
+
+impl ToSql for ConnectionState {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(self.to_stored().into())
+    }
+}
+
+impl FromSql for ConnectionState {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::from_stored(value.as_str()?).map_err(FromSqlError::other)
     }
 }
 
