@@ -11,8 +11,8 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,targe
     cargo build --locked --release --bin sallyport && cp target/release/sallyport /usr/local/bin/sallyport
 RUN install -d -m 0700 /data
 
-# glibc, libgcc and the certificate authorities; no shell, no package manager.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
 COPY --from=build /usr/local/bin/sallyport /usr/local/bin/sallyport
 # The default store, data/sallyport.db, lies in the volume, because the working directory is /.
 COPY --from=build --chown=65532:65532 /data /data
