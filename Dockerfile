@@ -22,6 +22,6 @@ VOLUME /data
 ENV SALLYPORT_CONFIG=/etc/sallyport/sallyport.yaml
 EXPOSE 8080 9464
 STOPSIGNAL SIGTERM
-# No HEALTHCHECK: there is nothing in the image to ask with. Let the platform ask /readyz (docs/operating.md).
+# No HEALTHCHECK: there is no HTTP client in the image. Let the platform ask /readyz (docs/operating.md).
 ENTRYPOINT ["/usr/local/bin/sallyport"]
 CMD ["run"]

@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{endpoints::OwnEndpoints, key_file};
 use crate::{
@@ -220,7 +221,11 @@ fn servers(config: &Config) -> anyhow::Result<upstream::Servers> {
 }
 
 fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstream::Server> {
-    let ca_file = upstream.tls.ca_file.as_deref().or(config.outbound.ca_file.as_deref());
+    let ca_pem = match (&upstream.tls.ca_file, &config.outbound.ca_file) {
+        (Some(own), _) => Some(read(own)?),
+        (None, Some(further)) => Some(with_system_authorities(read(further)?)),
+        (None, None) => None,
+    };
     let client_identity = upstream.tls.client.as_ref().map(|client| {
         let key = String::from_utf8(read(&client.key)?)
             .with_context(|| format!("{} is not a PEM file", client.key.display()))?;
@@ -247,7 +252,7 @@ fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstre
         response_timeout: upstream.response_timeout,
         forward_search: upstream.forward_search,
         follow_redirects: upstream.follow_redirects,
-        tls: upstream::Tls { ca_pem: read_optional(ca_file)?, client_identity: client_identity.transpose()? },
+        tls: upstream::Tls { ca_pem, client_identity: client_identity.transpose()? },
         credential,
     })
 }
@@ -284,6 +289,17 @@ fn oauth_settings(oauth: &config::UpstreamOauth) -> anyhow::Result<upstream::Oau
         },
         protected_resource_metadata_url: oauth.protected_resource_metadata_url.clone(),
     })
+}
+
+/// Authorities of the operator beside the machine's own, since Pingora takes a peer's list in place of the usual one.
+fn with_system_authorities(mut pem: Vec<u8>) -> Vec<u8> {
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        let base64 = STANDARD.encode(&certificate);
+        pem.extend_from_slice(
+            format!("\n-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n").as_bytes(),
+        );
+    }
+    pem
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -60,7 +60,7 @@ pub fn store_trouble(request: &Request, error: &store::Error) -> Response {
 pub fn log_store_failure(request: &Request, error: &store::Error) -> bool {
     let passing = matches!(error, store::Error::Unavailable(_));
     tracing::error!(event = "mcp_auth_store_failed", requestId = %request.id, passing,
-        error = error as &dyn std::error::Error, "the store did not do its part");
+        error = %crate::telemetry::causes(error), "the store did not do its part");
     passing
 }
 

@@ -94,7 +94,7 @@ impl Gateway {
             tracing::error!(
                 event = "mcp_auth_store_failed",
                 requestId = exchange.id().as_str(),
-                error = source as &dyn std::error::Error,
+                error = %crate::telemetry::causes(source),
                 "the store cannot check an access token"
             );
         }
