@@ -86,6 +86,7 @@ pub(super) fn gateway(
         Arc::clone(&connections),
         Arc::clone(&identity),
         Arc::clone(&store),
+        Arc::clone(&changes),
         Arc::clone(&key_ring),
         clock.clone(),
         Arc::clone(&routes),

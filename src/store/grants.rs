@@ -165,6 +165,9 @@ pub trait Grants {
     /// Revokes whatever the digest names, if it belongs to `client`.
     async fn revoke_token(&self, digest: &Digest, client: &ClientId, now: Timestamp) -> Result<Revoked>;
 
+    /// The grants of a person that live at `now`, newest first; at most a few hundred.
+    async fn grants_of(&self, subject: &SubjectId, now: Timestamp) -> Result<Vec<Grant>>;
+
     /// Revokes a grant with all its codes and tokens; false if there was nothing to revoke.
     async fn revoke_grant(&self, id: &GrantId, now: Timestamp) -> Result<bool>;
 }

@@ -157,6 +157,10 @@ impl Grants for FakeStore {
         Self::nothing()
     }
 
+    async fn grants_of(&self, _subject: &SubjectId, _now: Timestamp) -> Result<Vec<Grant>> {
+        Self::nothing()
+    }
+
     async fn revoke_grant(&self, _id: &GrantId, _now: Timestamp) -> Result<bool> {
         Self::nothing()
     }

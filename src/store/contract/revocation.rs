@@ -1,7 +1,7 @@
 use super::{DAY, GRACE, Home, NOW, SECOND, grant, is_live, keep_grant_with_tokens, on_every_store, tokens};
 use crate::{
     crypto::Digest,
-    store::{ClientId, Grant, GrantId, Revoked, Rotation},
+    store::{ClientId, Grant, GrantId, Revoked, Rotation, SubjectId},
 };
 
 on_every_store!(
@@ -11,6 +11,7 @@ on_every_store!(
     another_clients_token_is_left_alone,
     nothing_is_revoked_twice_or_after_its_end,
     a_revoked_grant_takes_all_its_tokens_with_it,
+    a_persons_grants_are_the_living_ones_newest_first,
 );
 
 /// RFC 7009 section 2.1: revoking a refresh token invalidates the access tokens of the same grant.
@@ -90,4 +91,22 @@ async fn a_revoked_grant_takes_all_its_tokens_with_it(home: Home) {
     for tokens in [first, second] {
         assert!(!is_live(&*store, &tokens, NOW).await);
     }
+}
+
+async fn a_persons_grants_are_the_living_ones_newest_first(home: Home) {
+    let store = home.store().await;
+    let mut grants = ["old", "new", "revoked", "ended"].map(grant);
+    for (grant, age) in grants.iter_mut().zip([20, 10, 5, 5]) {
+        grant.created_at = NOW.minus(SECOND * age);
+    }
+    grants[3].expires_at = NOW;
+    for grant in &grants {
+        keep_grant_with_tokens(&*store, grant).await;
+    }
+    let mut strangers = grant("stranger");
+    strangers.subject = SubjectId::from_stored("sub_stranger".to_owned());
+    keep_grant_with_tokens(&*store, &strangers).await;
+    store.revoke_grant(&grants[2].id, NOW).await.unwrap();
+    let living: Vec<_> = store.grants_of(&grants[0].subject, NOW).await.unwrap().into_iter().map(|g| g.id).collect();
+    assert_eq!(living, [grants[1].id.clone(), grants[0].id.clone()]);
 }

@@ -7,7 +7,7 @@ use tokio_postgres::Row;
 
 use super::{
     PostgresStore,
-    statement::{column, execute, first},
+    statement::{all, column, execute, first},
     tokens,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     crypto::Digest,
     store::{
         AccessToken, ClientId, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, RedeemedCode, RefreshToken, Result,
-        Revoked, Rotation,
+        Revoked, Rotation, SubjectId,
     },
 };
 
@@ -92,6 +92,18 @@ impl Grants for PostgresStore {
 
     async fn revoke_token(&self, digest: &Digest, client: &ClientId, now: Timestamp) -> Result<Revoked> {
         tokens::revoke_token(&self.pool, digest, client, now).await
+    }
+
+    async fn grants_of(&self, subject: &SubjectId, now: Timestamp) -> Result<Vec<Grant>> {
+        all(
+            &self.pool,
+            "SELECT id, subject, client_id, operation_id, resource, scope, created_at, expires_at
+             FROM grants WHERE subject = $1 AND revoked_at IS NULL AND expires_at > $2
+             ORDER BY created_at DESC, id LIMIT 300",
+            &[subject, &now],
+            grant,
+        )
+        .await
     }
 
     async fn revoke_grant(&self, id: &GrantId, now: Timestamp) -> Result<bool> {

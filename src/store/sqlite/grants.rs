@@ -7,7 +7,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{
     SqliteStore,
-    statement::{column, execute, first},
+    statement::{all, column, execute, first},
     tokens,
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     crypto::Digest,
     store::{
         AccessToken, ClientId, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, NewGrant, RedeemedCode,
-        RefreshToken, Result, Revoked, Rotation,
+        RefreshToken, Result, Revoked, Rotation, SubjectId,
     },
 };
 
@@ -115,6 +115,21 @@ impl Grants for SqliteStore {
     async fn revoke_token(&self, digest: &Digest, client: &ClientId, now: Timestamp) -> Result<Revoked> {
         let (digest, client) = (*digest, client.clone());
         self.write(move |connection| tokens::revoke_token(connection, &digest, &client, now)).await
+    }
+
+    async fn grants_of(&self, subject: &SubjectId, now: Timestamp) -> Result<Vec<Grant>> {
+        let subject = subject.clone();
+        self.read(move |connection| {
+            all(
+                connection,
+                "SELECT id, subject, client_id, operation_id, resource, scope, created_at, expires_at
+                 FROM grants WHERE subject = ?1 AND revoked_at IS NULL AND expires_at > ?2
+                 ORDER BY created_at DESC, id LIMIT 300",
+                params![subject, now],
+                grant,
+            )
+        })
+        .await
     }
 
     async fn revoke_grant(&self, id: &GrantId, now: Timestamp) -> Result<bool> {

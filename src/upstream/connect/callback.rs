@@ -115,7 +115,7 @@ impl Connect {
         match &flow.interaction {
             Some(interaction) => Response::see_other(&self.setup_path(interaction)),
             None => {
-                let page = pages::Connected { upstream: safe_text(&route.upstream_title), back: None::<LocalHref> };
+                let page = pages::Connected { upstream: safe_text(&route.upstream_title), back: Some(LocalHref::new(&self.settings.base_path.path(super::ACCOUNT))) };
                 page_response(&page, StatusCode::OK)
             }
         }

@@ -219,7 +219,7 @@ impl Connect {
     }
 }
 
-fn shown(signed_in: &SignedIn) -> pages::User {
+pub(super) fn shown(signed_in: &SignedIn) -> pages::User {
     let (name, email) = (signed_in.name(), signed_in.user().email.as_deref());
     pages::User { name: safe_text(name), email: email.filter(|email| *email != name).map(safe_text) }
 }

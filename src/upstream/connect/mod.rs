@@ -4,12 +4,15 @@
 //! person whose connection it becomes. `state` is single use and bound to the browser session, `iss` is checked, and
 //! every connection has its own redirect URI, so that no authorization server can answer for another.
 
+mod account;
 mod begin;
 mod callback;
 mod link;
 mod prompts;
 
 use std::sync::Arc;
+
+pub use account::ACCOUNT;
 
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -24,7 +27,7 @@ use crate::{
     crypto::KeyRing,
     identity::{Identity, Trouble},
     routes::{Route, Routes},
-    store::{Store, User},
+    store::{Changes, Store, User},
     web::{BasePath, Request, Response},
 };
 
@@ -43,6 +46,7 @@ pub struct Connect {
     connections: Arc<Connections>,
     identity: Arc<Identity>,
     store: Arc<dyn Store>,
+    changes: Arc<Changes>,
     key_ring: Arc<KeyRing>,
     clock: Clock,
     routes: Arc<Routes>,
@@ -67,16 +71,20 @@ impl Connect {
         connections: Arc<Connections>,
         identity: Arc<Identity>,
         store: Arc<dyn Store>,
+        changes: Arc<Changes>,
         key_ring: Arc<KeyRing>,
         clock: Clock,
         routes: Arc<Routes>,
         servers: Arc<Servers>,
     ) -> Self {
-        Self { settings, connections, identity, store, key_ring, clock, routes, servers }
+        Self { settings, connections, identity, store, changes, key_ring, clock, routes, servers }
     }
 
     /// Answers a request to one of the connect endpoints; `endpoint` is the path below the base path.
     pub async fn answer(&self, endpoint: &str, request: &Request) -> Response {
+        if endpoint == ACCOUNT {
+            return self.account(request).await;
+        }
         match (parse(endpoint), &request.method) {
             (Some((upstream, Action::Connect)), &Method::GET) => self.show(upstream, request).await,
             (Some((upstream, Action::Connect)), &Method::POST) => self.confirm(upstream, request).await,
@@ -103,7 +111,7 @@ impl Connect {
 
 /// Whether `endpoint`, a path below the base path, is one of ours.
 pub fn is_endpoint(endpoint: &str) -> bool {
-    parse(endpoint).is_some()
+    endpoint == ACCOUNT || parse(endpoint).is_some()
 }
 
 #[derive(Clone, Copy)]

@@ -52,3 +52,5 @@ CREATE TABLE leases (
 );
 
 CREATE INDEX leases_by_end ON leases (expires_at);
+
+CREATE INDEX grants_by_subject ON grants (subject) WHERE revoked_at IS NULL;
