@@ -1,5 +1,6 @@
 //! Upstream MCP servers: where they are, and what credential a permitted call carries to them.
 
+pub mod authorization;
 mod credential;
 mod credentials;
 mod need;
