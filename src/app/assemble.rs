@@ -29,7 +29,7 @@ use crate::{
     },
     upstream::{
         self,
-        authorization::AuthorizationClient,
+        authorization::{AuthorizationClient, Discovery},
         connect::{self, Connect},
         connections::Connections,
     },
@@ -77,7 +77,8 @@ pub(super) fn gateway(
         Arc::clone(&store),
         Arc::clone(&key_ring),
         clock.clone(),
-        AuthorizationClient::new(client, clock.clone()),
+        AuthorizationClient::new(client.clone()),
+        Discovery::new(client, prober(config, &resolver)?, clock.clone()),
         base_path.clone(),
         Arc::clone(&servers),
     );

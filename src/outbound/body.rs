@@ -16,6 +16,8 @@ pub struct Fetched<T> {
     pub status: StatusCode,
     /// How long the answer may be kept.
     pub freshness: Freshness,
+    /// How long the host asks to be left alone (`Retry-After` in seconds; a date counts as nothing).
+    pub retry_after: Option<Duration>,
     /// The body.
     pub body: T,
 }
@@ -67,6 +69,7 @@ impl Fetched<Bytes> {
             return Err(too_large());
         }
         let freshness = Freshness::of(response.headers());
+        let retry_after = retry_after(response.headers());
         let mut body = BytesMut::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| Error::of_exchange(host, error))? {
             if chunk.len() > limit - body.len() {
@@ -74,18 +77,24 @@ impl Fetched<Bytes> {
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, freshness, body: body.freeze() })
+        Ok(Self { status, freshness, retry_after, body: body.freeze() })
     }
 
     /// The JSON document of a successful answer.
     pub(super) fn parse_json<T: DeserializeOwned>(self, host: &str) -> Result<Fetched<T>, Error> {
-        let Self { status, freshness, body } = self;
+        let Self { status, freshness, retry_after, body } = self;
         if !status.is_success() {
             return Err(Error::Status { host: host.to_owned(), status });
         }
         let body = serde_json::from_slice(&body).map_err(|source| Error::NotJson { host: host.to_owned(), source })?;
-        Ok(Fetched { status, freshness, body })
+        Ok(Fetched { status, freshness, retry_after, body })
     }
+}
+
+/// RFC 9110 section 10.2.3.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get(header::RETRY_AFTER)?.to_str().ok()?;
+    value.trim().parse().ok().map(Duration::from_secs)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ mod dns;
 mod error;
 mod guard;
 mod plain;
+mod prober;
 mod resolver;
 #[cfg(test)]
 pub(crate) mod test_server;
@@ -22,5 +23,6 @@ pub use client::{Authorization, BuildError, Client, Limits, Settings};
 pub use dns::DnsError;
 pub use error::Error;
 pub use plain::PlainClient;
+pub use prober::Prober;
 pub use resolver::Resolver;
 pub use tls::{BuildTlsError, CaError};

@@ -6,7 +6,7 @@ use http::StatusCode;
 
 use super::{Connect, Details, details_context, link::may_connect};
 use crate::{
-    crypto::{Digest, random_token, s256},
+    crypto::{Digest, Secret, random_token},
     identity::{SignedIn, Trouble, page_response, store_trouble, trouble_page},
     pages::{self, LocalHref, safe_paragraph, safe_text},
     routes::Route,
@@ -14,7 +14,10 @@ use crate::{
     upstream::{
         OauthSettings, Server,
         authorization::{self, AuthorizationRequest, AuthorizationServer, RegisteredClient},
-        connections::{callback_path, key_for, oauth_settings, sealed},
+        connections::{
+            ConnectError, callback_path, key_for, oauth_settings,
+            sealed::{self, KeptClient},
+        },
     },
     web::{Request, Response},
 };
@@ -42,24 +45,24 @@ impl Connect {
             Ok(prepared) => prepared,
             Err(error) => return self.failed(request, route, &error, interaction.as_ref()),
         };
-        let (state, code_verifier) = (random_token(""), random_token(""));
+        let (state, code_verifier) = (Secret::new(random_token("")), Secret::new(random_token("")));
         let extra_scope = self.connections.wanted_scope(&key);
         let asked = authorization::authorization_url(
             &authorization_server,
-            &AuthorizationRequest {
+            settings,
+            AuthorizationRequest {
                 client_id: &client.client_id,
                 redirect_uri: &redirect_uri,
                 state: &state,
-                code_challenge: &s256(&code_verifier),
-                extra_scope: extra_scope.as_deref(),
+                code_verifier: &code_verifier,
+                extra_scope: extra_scope.as_deref().unwrap_or_default(),
             },
-            settings,
         );
         let details = Details {
             server: (*authorization_server).clone(),
-            client,
+            client: KeptClient::from(&client),
             redirect_uri,
-            code_verifier,
+            code_verifier: code_verifier.expose().to_owned(),
             scope: asked.scope,
         };
         let sealed_details = match sealed::seal(&self.key_ring, &details_context(&server.id), &details) {
@@ -70,7 +73,7 @@ impl Connect {
             }
         };
         let flow = ConnectFlow {
-            state: Digest::of(&state),
+            state: Digest::of(state.expose()),
             session: *signed_in.digest(),
             key,
             operation_id: route.operation_id.clone(),
@@ -90,8 +93,8 @@ impl Connect {
         server: &Server,
         settings: &OauthSettings,
         redirect_uri: &str,
-    ) -> Result<(Arc<AuthorizationServer>, RegisteredClient), authorization::Error> {
-        let authorization_server = self.connections.authorization().discover(&server.url, settings).await?;
+    ) -> Result<(Arc<AuthorizationServer>, RegisteredClient), ConnectError> {
+        let authorization_server = self.connections.discover(server, settings).await?;
         let client = self.connections.client(&authorization_server, redirect_uri, settings).await?;
         Ok((authorization_server, client))
     }
@@ -101,21 +104,21 @@ impl Connect {
         &self,
         request: &Request,
         route: &Route,
-        error: &authorization::Error,
+        error: &ConnectError,
         interaction: Option<&InteractionId>,
     ) -> Response {
         tracing::warn!(event = "mcp_auth_connect_failed", requestId = %request.id, operationId = %route.operation_id,
-            upstreamServerId = %route.upstream_id, error = error as &dyn std::error::Error, "connecting failed");
+            upstreamServerId = %route.upstream_id, error = %crate::telemetry::causes(error), "connecting failed");
         let page = pages::ConnectFailed {
             upstream: safe_text(&route.upstream_title),
             happened: safe_paragraph(error.user_sentence()),
             you_can: vec![safe_paragraph("Try again, and tell your administrator the request id if it keeps happening.")],
-            administrator_can: error.operator_hint().map(safe_paragraph).into_iter().collect(),
+            administrator_can: vec![safe_paragraph(error.operator_hint())],
             try_again: interaction.map(|interaction| LocalHref::new(&self.setup_path(interaction))),
             request_id: safe_text(request.id.as_str()),
-            answer: error.upstream_said().map(|(code, description)| pages::UpstreamError {
-                code: safe_text(code),
-                description: description.map(safe_paragraph),
+            answer: error.upstream_error().map(|said| pages::UpstreamError {
+                code: safe_text(said.code()),
+                description: said.description().map(safe_paragraph),
             }),
             details: Vec::new(),
         };

@@ -4,14 +4,14 @@ use http::StatusCode;
 
 use super::{Connect, Details, details_context};
 use crate::{
-    crypto::Digest,
+    crypto::{Digest, Secret},
     identity::{Trouble, page_response, store_trouble, trouble_page},
     oauth::Params,
     pages::{self, LocalHref, safe_text},
     store::Owner,
     upstream::{
-        authorization::{self, Callback},
-        connections::{EstablishError, oauth_settings, sealed},
+        authorization::{self, CodeExchange, RegisteredClient, TokenError},
+        connections::{ConnectError, oauth_settings, sealed},
     },
     web::{Request, Response},
 };
@@ -50,42 +50,29 @@ impl Connect {
             Ok(details) => details,
             Err(error) => {
                 tracing::error!(event = "mcp_auth_connect_rejected", requestId = %request.id,
-                    error = &error as &dyn std::error::Error, "a flow does not open");
+                    error = %crate::telemetry::causes(&error), "a flow does not open");
                 return trouble_page(request, &Trouble::STALE);
             }
         };
         let Some(settings) = oauth_settings(server) else { return trouble_page(request, &super::NO_SUCH_CONNECTION) };
-        let one = |name| params.get(name).ok().flatten();
-        let answered = authorization::check_callback(
-            &details.server,
-            &Callback {
-                iss: one("iss"),
-                code: one("code"),
-                error: one("error"),
-                error_description: one("error_description"),
-            },
-        );
-        let granted = match answered {
+        let client = RegisteredClient::from(details.client);
+        let granted = match authorization::check_callback(&details.server, &params) {
             Ok(code) => {
-                self.connections
-                    .authorization()
-                    .exchange_code(
-                        &details.server,
-                        &details.client,
-                        code,
-                        &details.redirect_uri,
-                        &details.code_verifier,
-                        settings,
-                    )
-                    .await
+                let exchange = CodeExchange {
+                    code: &code,
+                    redirect_uri: &details.redirect_uri,
+                    code_verifier: &Secret::new(details.code_verifier),
+                };
+                let exchanged = self.connections.authorization().exchange_code(&details.server, &client, exchange, settings);
+                exchanged.await.map_err(ConnectError::from)
             }
-            Err(error) => Err(error),
+            Err(error) => Err(error.into()),
         };
         let granted = match granted {
             Ok(granted) => granted,
             Err(error) => {
-                if let authorization::Error::ClientRejected { .. } = error {
-                    self.connections.forget_client(&details.server, &details.redirect_uri, &details.client).await;
+                if let ConnectError::Token(TokenError::ClientRejected { .. }) = error {
+                    self.connections.forget_client(&details.server, &details.redirect_uri, &client).await;
                 }
                 return self.failed(request, route, &error, flow.interaction.as_ref());
             }
@@ -95,19 +82,14 @@ impl Connect {
             .establish(
                 &flow.key,
                 details.server,
-                &details.client.client_id,
+                &client.client_id,
                 &details.redirect_uri,
                 granted,
                 details.scope,
             )
             .await;
-        match kept {
-            Ok(()) => {}
-            Err(EstablishError::Store(error)) => return store_trouble(request, &error),
-            Err(EstablishError::Seal(error)) => {
-                tracing::error!(event = "mcp_auth_connect_failed", requestId = %request.id, %error, "cannot seal");
-                return trouble_page(request, &Trouble::BROKEN);
-            }
+        if let Err(error) = kept {
+            return self.failed(request, route, &error, flow.interaction.as_ref());
         }
         tracing::info!(event = "mcp_auth_upstream_connection_established", requestId = %request.id,
             subjectId = %signed_in.user().subject, operationId = %route.operation_id, upstreamServerId = upstream_id,

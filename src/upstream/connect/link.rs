@@ -113,12 +113,12 @@ impl Connect {
             Ok(client) => client,
             Err(error) => return store_trouble(request, &error),
         };
-        let discovered = match self.connections.authorization().discover(&server.url, settings).await {
+        let discovered = match self.connections.discover(server, settings).await {
             Ok(discovered) => discovered,
-            Err(error) => return self.failed(request, route, &error, None),
+            Err(error) => return self.failed(request, route, &error.into(), None),
         };
         let wanted = self.connections.wanted_scope(&key);
-        let scopes = authorization::scopes(&discovered, settings, wanted.as_deref());
+        let scopes = authorization::scopes(&discovered, settings, wanted.as_deref().unwrap_or_default());
         let page = pages::Connect {
             action: LocalHref::new(&self.settings.base_path.path(&connect_path(&server.id))),
             ticket: text.to_owned(),

@@ -19,8 +19,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Server, Servers,
-    authorization::{AuthorizationServer, RegisteredClient},
-    connections::Connections,
+    authorization::AuthorizationServer,
+    connections::{Connections, sealed::KeptClient},
 };
 use crate::{
     clock::Clock,
@@ -57,7 +57,7 @@ pub struct Connect {
 #[derive(Serialize, Deserialize)]
 struct Details {
     server: AuthorizationServer,
-    client: RegisteredClient,
+    client: KeptClient,
     redirect_uri: String,
     code_verifier: String,
     scope: Option<String>,

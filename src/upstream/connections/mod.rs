@@ -6,6 +6,7 @@
 //! is gone, because a rotated refresh token must be kept.
 
 mod cache;
+mod error;
 mod refresh;
 pub(in crate::upstream) mod sealed;
 pub(in crate::upstream) mod ticket;
@@ -16,23 +17,28 @@ use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, header};
 use tokio::sync::Mutex;
 
+pub use error::ConnectError;
 pub use sealed::Unreadable;
 
 use self::{
     cache::{Cached, Warm},
-    sealed::{Held, tokens_context},
+    sealed::{Held, KeptClient, tokens_context},
 };
 use super::{
     ConnectLink, Credential, CredentialSource, Credentials, Need, NoCredential, OauthSettings, Server, Servers,
-    authorization::{AuthorizationClient, AuthorizationServer, RegisteredClient},
+    authorization::{
+        self, AuthorizationClient, AuthorizationServer, Discovery, DiscoveryError, Registrant, RegisteredClient,
+        TokenKind, Tokens,
+    },
 };
 use crate::{
     clock::{Clock, Timestamp},
-    crypto::{KeyRing, random_token},
+    crypto::{KeyRing, Secret, random_token},
     policy::Permit,
     store::{
         self, Connection, ConnectionKey, ConnectionState, Owner, Store, SubjectId, UpstreamClient,
     },
+    telemetry::causes,
     web::{BasePath, Origin},
 };
 
@@ -45,6 +51,7 @@ pub struct Connections {
     key_ring: Arc<KeyRing>,
     clock: Clock,
     authorization: AuthorizationClient,
+    discovery: Discovery,
     base_path: BasePath,
     servers: Arc<Servers>,
     warm: Warm,
@@ -59,6 +66,7 @@ impl Connections {
         key_ring: Arc<KeyRing>,
         clock: Clock,
         authorization: AuthorizationClient,
+        discovery: Discovery,
         base_path: BasePath,
         servers: Arc<Servers>,
     ) -> Arc<Self> {
@@ -67,6 +75,7 @@ impl Connections {
             key_ring,
             clock,
             authorization,
+            discovery,
             base_path,
             servers,
             warm: Warm::default(),
@@ -93,9 +102,9 @@ impl Connections {
         server: AuthorizationServer,
         client_id: &str,
         redirect_uri: &str,
-        granted: super::authorization::Tokens,
+        granted: Tokens,
         asked_scope: Option<String>,
-    ) -> Result<(), EstablishError> {
+    ) -> Result<(), ConnectError> {
         let now = self.clock.now();
         let held = Held {
             access_token: granted.access_token.expose().to_owned(),
@@ -125,6 +134,15 @@ impl Connections {
         &self.authorization
     }
 
+    /// The authorization server of an upstream.
+    pub(super) async fn discover(
+        &self,
+        server: &Server,
+        settings: &OauthSettings,
+    ) -> Result<Arc<AuthorizationServer>, DiscoveryError> {
+        self.discovery.discover(&server.url, settings, None).await
+    }
+
     /// The scope that an upstream asked for beyond what it had granted.
     pub(super) fn wanted_scope(&self, key: &ConnectionKey) -> Option<Arc<str>> {
         self.warm.wanted_scope(key)
@@ -136,17 +154,31 @@ impl Connections {
         server: &AuthorizationServer,
         redirect_uri: &str,
         settings: &OauthSettings,
-    ) -> Result<RegisteredClient, authorization::Error> {
-        if let Registration::Manual { client_id, authentication } = &settings.registration {
-            return Ok(RegisteredClient { client_id: client_id.clone(), authentication: authentication.clone() });
+    ) -> Result<RegisteredClient, ConnectError> {
+        if let Some(client) = RegisteredClient::manual(&settings.registration) {
+            return Ok(client);
         }
+        let now = self.clock.now();
         if let Some(kept) = self.store.upstream_client(&server.issuer, redirect_uri).await? {
-            if let Ok(client) = self.opened(&kept) {
+            let client = self.opened(&kept)?;
+            if client.secret_expires_at.is_none_or(|end| now < end) {
                 return Ok(client);
             }
+            self.forget_client(server, redirect_uri, &client).await;
         }
-        let client = self.authorization.register(server, redirect_uri).await?;
-        let sealed_details = sealed::seal(&self.key_ring, &client_context(&server.issuer, redirect_uri), &client)?;
+        let scopes = authorization::scopes(server, settings, "").join(" ");
+        let registrant = Registrant {
+            redirect_uri,
+            client_name: CLIENT_NAME,
+            client_uri: None,
+            scope: (!scopes.is_empty()).then_some(scopes.as_str()),
+        };
+        let client = self.authorization.register(server, &registrant).await?;
+        let sealed_details = sealed::seal(
+            &self.key_ring,
+            &client_context(&server.issuer, redirect_uri),
+            &KeptClient::from(&client),
+        )?;
         let kept = self
             .store
             .save_upstream_client(&UpstreamClient {
@@ -154,7 +186,7 @@ impl Connections {
                 redirect_uri: redirect_uri.to_owned(),
                 client_id: client.client_id,
                 sealed_details,
-                registered_at: self.clock.now(),
+                registered_at: now,
             })
             .await?;
         Ok(self.opened(&kept)?)
@@ -168,7 +200,7 @@ impl Connections {
         client: &RegisteredClient,
     ) {
         if let Err(error) = self.store.remove_upstream_client(&server.issuer, redirect_uri, &client.client_id).await {
-            tracing::warn!(event = "mcp_auth_store_failed", error = &error as &dyn std::error::Error,
+            tracing::warn!(event = "mcp_auth_store_failed", error = %causes(&error),
                 "a registration that the upstream does not know stays for now");
         }
     }
@@ -179,8 +211,7 @@ impl Connections {
         current: &Cached,
         settings: &OauthSettings,
     ) -> Result<Option<RegisteredClient>, store::Error> {
-        if let Registration::Manual { client_id, authentication } = &settings.registration {
-            let client = RegisteredClient { client_id: client_id.clone(), authentication: authentication.clone() };
+        if let Some(client) = RegisteredClient::manual(&settings.registration) {
             return Ok(Some(client));
         }
         let kept = self.store.upstream_client(&current.held.server.issuer, &current.held.redirect_uri).await?;
@@ -188,16 +219,45 @@ impl Connections {
     }
 
     fn opened(&self, kept: &UpstreamClient) -> Result<RegisteredClient, Unreadable> {
-        let opened = sealed::open(
+        let opened = sealed::open::<KeptClient>(
             &self.key_ring,
             &client_context(&kept.issuer, &kept.redirect_uri),
             &kept.sealed_details,
         );
         if let Err(error) = &opened {
             tracing::error!(event = "mcp_auth_upstream_client_unreadable",
-                error = error as &dyn std::error::Error, "a kept registration does not open");
+                error = %causes(error), "a kept registration does not open");
         }
-        opened
+        opened.map(RegisteredClient::from)
+    }
+
+    /// Takes a connection away and revokes its tokens at the upstream, where it offers that; true if there was one.
+    pub(super) async fn disconnect(&self, key: &ConnectionKey, server: &Server) -> store::Result<bool> {
+        let Some(removed) = self.store.remove_connection(key).await? else { return Ok(false) };
+        self.warm.forget(key);
+        if let Err(error) = self.revoke_at_upstream(&removed, server).await {
+            tracing::warn!(event = "mcp_auth_upstream_revocation_failed", upstreamServerId = %key.upstream_id,
+                error = %causes(&error), "the upstream may believe in the tokens until they end");
+        }
+        Ok(true)
+    }
+
+    async fn revoke_at_upstream(&self, removed: &Connection, server: &Server) -> Result<(), ConnectError> {
+        let Some(settings) = oauth_settings(server) else { return Ok(()) };
+        let held: Held = sealed::open(&self.key_ring, &tokens_context(&removed.key), &removed.sealed_tokens)?;
+        let client = match RegisteredClient::manual(&settings.registration) {
+            Some(client) => client,
+            None => match self.store.upstream_client(&held.server.issuer, &held.redirect_uri).await? {
+                Some(kept) => self.opened(&kept)?,
+                None => return Ok(()),
+            },
+        };
+        let (token, kind) = match held.refresh_token {
+            Some(refresh_token) => (refresh_token, TokenKind::Refresh),
+            None => (held.access_token, TokenKind::Access),
+        };
+        self.authorization.revoke(&held.server, &client, &Secret::new(token), kind).await?;
+        Ok(())
     }
 
     async fn load(&self, key: &ConnectionKey) -> Result<Arc<Cached>, NoCredential> {
@@ -217,7 +277,7 @@ impl Connections {
             Ok(held) => held,
             Err(error) => {
                 tracing::error!(event = "mcp_auth_upstream_connection_lost", upstreamServerId = %key.upstream_id,
-                    error = &error as &dyn std::error::Error, "the kept tokens of a connection do not open");
+                    error = %causes(&error), "the kept tokens of a connection do not open");
                 return Err(NoCredential::ConnectRequired(Need::ReconsentRequired));
             }
         };
@@ -228,17 +288,6 @@ impl Connections {
         self.warm.keep(key, &cached);
         Ok(cached)
     }
-}
-
-/// Why a connection was not kept.
-#[derive(Debug, thiserror::Error)]
-pub enum EstablishError {
-    /// The store.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// The tokens could not be sealed.
-    #[error(transparent)]
-    Seal(#[from] Unreadable),
 }
 
 #[async_trait]
@@ -355,7 +404,7 @@ const fn missing(key: &ConnectionKey) -> Need {
 
 fn unavailable(key: &ConnectionKey, error: &store::Error) -> NoCredential {
     tracing::warn!(event = "mcp_auth_store_failed", upstreamServerId = %key.upstream_id,
-        error = error as &dyn std::error::Error, "a connection cannot be read or kept");
+        error = %causes(error), "a connection cannot be read or kept");
     NoCredential::Unavailable { retry_after: RETRY_AFTER }
 }
 
@@ -365,4 +414,6 @@ fn bearer(access_token: &str) -> Option<(HeaderName, HeaderValue)> {
     Some((header::AUTHORIZATION, value))
 }
 
+/// What authorization servers call us.
+const CLIENT_NAME: &str = "Sallyport";
 const RETRY_AFTER: Duration = Duration::from_secs(2);

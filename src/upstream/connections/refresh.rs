@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     store::{ConnectionKey, Owner, RefreshedTokens},
+    telemetry::causes,
     upstream::{
         Need, OauthSettings,
-        authorization::{self, Tokens},
+        authorization::{TokenError, Tokens},
     },
 };
 
@@ -114,11 +115,11 @@ impl Connections {
             }
             Err(error) if error.is_transient() => {
                 tracing::warn!(event = "mcp_auth_upstream_refresh_failed", upstreamServerId = %key.upstream_id,
-                    subjectId = subject(key), error = &error as &dyn std::error::Error, "a refresh will be tried again");
+                    subjectId = subject(key), error = %causes(&error), "a refresh will be tried again");
                 Err(NoCredential::Unavailable { retry_after: error.retry_after().unwrap_or(super::RETRY_AFTER) })
             }
             Err(error) => {
-                if let authorization::Error::ClientRejected { .. } = &error {
+                if let TokenError::ClientRejected { .. } = &error {
                     let removed = self
                         .store
                         .remove_upstream_client(&current.held.server.issuer, &current.held.redirect_uri, &client.client_id)
@@ -128,7 +129,7 @@ impl Connections {
                     }
                 }
                 tracing::warn!(event = "mcp_auth_upstream_connection_lost", upstreamServerId = %key.upstream_id,
-                    subjectId = subject(key), error = &error as &dyn std::error::Error,
+                    subjectId = subject(key), error = %causes(&error),
                     "the upstream ended a connection");
                 self.ended(key, current.version, "refused").await
             }
@@ -167,7 +168,7 @@ impl Connections {
                 Err(error) if attempt < COMMIT_ATTEMPTS => {
                     attempt += 1;
                     tracing::warn!(event = "mcp_auth_store_failed", upstreamServerId = %key.upstream_id, attempt,
-                        error = &error as &dyn std::error::Error, "rotated tokens are not kept yet");
+                        error = %causes(&error), "rotated tokens are not kept yet");
                     tokio::time::sleep(POLL * attempt).await;
                 }
                 Err(error) => return Err(unavailable(key, &error)),

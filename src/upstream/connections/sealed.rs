@@ -5,9 +5,13 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    crypto::{KeyRing, SealError},
+    clock::Timestamp,
+    crypto::{KeyRing, SealError, Secret},
     store::{ConnectionKey, Owner},
-    upstream::authorization::AuthorizationServer,
+    upstream::{
+        ClientAuthentication,
+        authorization::{AuthorizationServer, RegisteredClient},
+    },
 };
 
 /// The secrets of a connection and what its refresh needs.
@@ -17,6 +21,53 @@ pub(super) struct Held {
     pub(super) refresh_token: Option<String>,
     pub(super) server: AuthorizationServer,
     pub(super) redirect_uri: String,
+}
+
+/// A registration's details: the secret, and how it is presented.
+#[derive(Serialize, Deserialize)]
+pub(in crate::upstream) struct KeptClient {
+    client_id: String,
+    method: KeptMethod,
+    secret: Option<String>,
+    secret_expires_at: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+enum KeptMethod {
+    None,
+    Basic,
+    Post,
+}
+
+impl From<&RegisteredClient> for KeptClient {
+    fn from(client: &RegisteredClient) -> Self {
+        let (method, secret) = match &client.authentication {
+            ClientAuthentication::None => (KeptMethod::None, None),
+            ClientAuthentication::SecretBasic(secret) => (KeptMethod::Basic, Some(secret)),
+            ClientAuthentication::SecretPost(secret) => (KeptMethod::Post, Some(secret)),
+        };
+        Self {
+            client_id: client.client_id.clone(),
+            method,
+            secret: secret.map(|secret| secret.expose().to_owned()),
+            secret_expires_at: client.secret_expires_at.map(Timestamp::as_millis),
+        }
+    }
+}
+
+impl From<KeptClient> for RegisteredClient {
+    fn from(kept: KeptClient) -> Self {
+        let secret = kept.secret.map(Secret::new);
+        Self {
+            client_id: kept.client_id,
+            authentication: match (kept.method, secret) {
+                (KeptMethod::Basic, Some(secret)) => ClientAuthentication::SecretBasic(secret),
+                (KeptMethod::Post, Some(secret)) => ClientAuthentication::SecretPost(secret),
+                _ => ClientAuthentication::None,
+            },
+            secret_expires_at: kept.secret_expires_at.map(Timestamp::from_millis),
+        }
+    }
 }
 
 /// Why a value cannot be sealed, or a kept one cannot be read.

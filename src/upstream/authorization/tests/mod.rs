@@ -1,0 +1,4 @@
+//! The OAuth client against a fake upstream with its own authorization server.
+
+mod discovery;
+mod fake;
