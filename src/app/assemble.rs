@@ -60,7 +60,11 @@ pub(super) fn gateway(
     let routes = Arc::new(Routes::new(config.routes.iter().map(route)));
     let base_path = BasePath::new(config.server.base_path.as_str());
     let resolver = Arc::new(outbound::Resolver::system());
-    let client = outbound_client(config, Arc::clone(&resolver))?;
+    let outbound_settings = outbound_settings(config)?;
+    let client = outbound::Client::new(&outbound_settings, Arc::clone(&resolver))
+        .context("the outbound HTTP client cannot start")?;
+    let prober = outbound::Prober::new(&outbound_settings, Arc::clone(&resolver))
+        .context("the outbound HTTP client cannot start")?;
     let servers = Arc::new(servers(config)?);
     let identity = Arc::new(Identity::new(
         provider(config, client.clone(), clock.clone())?,
@@ -78,7 +82,7 @@ pub(super) fn gateway(
         Arc::clone(&key_ring),
         clock.clone(),
         AuthorizationClient::new(client.clone()),
-        Discovery::new(client, prober(config, &resolver)?, clock.clone()),
+        Discovery::new(client, prober, clock.clone()),
         base_path.clone(),
         Arc::clone(&servers),
     );
@@ -174,14 +178,13 @@ fn route(route: &config::Route) -> Route {
     }
 }
 
-fn outbound_client(config: &Config, resolver: Arc<outbound::Resolver>) -> anyhow::Result<outbound::Client> {
-    let settings = outbound::Settings {
+fn outbound_settings(config: &Config) -> anyhow::Result<outbound::Settings> {
+    Ok(outbound::Settings {
         allow_private: config.outbound.allow_private_networks.clone(),
         allow_loopback: false,
         extra_ca_pem: read_optional(config.outbound.ca_file.as_deref())?,
         user_agent: USER_AGENT.to_owned(),
-    };
-    outbound::Client::new(&settings, resolver).context("the outbound HTTP client cannot start")
+    })
 }
 
 fn provider(config: &Config, client: outbound::Client, clock: Clock) -> anyhow::Result<identity::Provider> {

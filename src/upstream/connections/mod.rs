@@ -32,7 +32,7 @@ use super::{
     },
 };
 use crate::{
-    clock::{Clock, Timestamp},
+    clock::Clock,
     crypto::{KeyRing, Secret, random_token},
     policy::Permit,
     store::{
