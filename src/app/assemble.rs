@@ -17,7 +17,9 @@ use crate::{
     config::{self, Config},
     crypto::{Key, KeyRing, Secret},
     identity::{self, Identity, oidc},
-    outbound, proxy,
+    outbound,
+    policy::Permit,
+    proxy,
     resource_server::ResourceServer,
     routes::{Route, Routes},
     store::{
@@ -88,8 +90,10 @@ pub(super) fn gateway(
             trusted_proxies: config.server.trusted_proxies.clone(),
         },
         allowed_origins: allowed_origins(config),
+        credentials: Arc::new(NoConnections),
         resolver: Arc::new(Upstreams(resolver)),
         key_ring,
+        clock,
         draining,
     })
 }
@@ -222,6 +226,39 @@ fn read_optional(path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
 
 /// Some hosts refuse calls without one.
 const USER_AGENT: &str = concat!("sallyport/", env!("CARGO_PKG_VERSION"));
+
+/// Where nobody is connected to anything.
+struct NoConnections;
+
+#[async_trait]
+impl upstream::Credentials for NoConnections {
+    async fn credential(
+        &self,
+        _permit: &Permit,
+        _server: &upstream::Server,
+    ) -> Result<upstream::Credential, upstream::NoCredential> {
+        Err(upstream::NoCredential::ConnectRequired(upstream::Need::Authenticating))
+    }
+
+    async fn renewed(
+        &self,
+        permit: &Permit,
+        server: &upstream::Server,
+        _refused: &upstream::Credential,
+    ) -> Result<upstream::Credential, upstream::NoCredential> {
+        self.credential(permit, server).await
+    }
+
+    async fn needs_scope(&self, _permit: &Permit, _server: &upstream::Server, _scope: &str) {}
+
+    fn connect_link(&self, origin: &Origin, _permit: &Permit, server: &upstream::Server) -> upstream::ConnectLink {
+        upstream::ConnectLink {
+            url: format!("{origin}/auth/connections/{}/connect", server.id),
+            elicitation_id: server.id.clone(),
+            auth_profile_id: format!("{}:user-oauth", server.id),
+        }
+    }
+}
 
 /// The resolver as the edge asks it.
 struct Upstreams(Arc<outbound::Resolver>);

@@ -72,6 +72,9 @@ fn ending(exchange: &Exchange, error: Option<&Error>, status: u16) -> Ending {
             if status == 503 { ("failure", Fault::Gateway.as_str()) } else { ("denied", Fault::Client.as_str()) };
         return Ending { outcome, origin: Some(origin), reason: Some(reason) };
     }
+    if exchange.connect.is_some() {
+        return Ending { outcome: CONNECT_REQUIRED, origin: None, reason: Some(CONNECT_REQUIRED) };
+    }
     let failure = exchange.failure.or_else(|| error.and_then(Failure::of));
     match (failure, error) {
         (Some(failure), _) => Ending {
@@ -95,3 +98,5 @@ fn ending(exchange: &Exchange, error: Option<&Error>, status: u16) -> Ending {
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+const CONNECT_REQUIRED: &str = "connect_required";

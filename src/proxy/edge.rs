@@ -19,6 +19,7 @@ use tracing::debug;
 
 use super::{
     Endpoints, Error, Parts, access, answer,
+    connection::ConnectStates,
     cors::{self, AllowedOrigins, Caller},
     endpoint,
     exchange::Exchange,
@@ -33,6 +34,7 @@ use crate::{
     policy,
     resource_server::{Refusal, ResourceServer},
     routes::Routes,
+    upstream::{Credentials, NoCredential},
     web::{Origin, RequestId, Response},
 };
 
@@ -45,7 +47,9 @@ pub struct Gateway {
     origins: Origins,
     allowed_origins: AllowedOrigins,
     resolver: Arc<dyn Resolve>,
-    sessions: McpSessions,
+    pub(super) credentials: Arc<dyn Credentials>,
+    pub(super) sessions: McpSessions,
+    pub(super) states: ConnectStates,
     draining: Arc<AtomicBool>,
 }
 
@@ -96,7 +100,9 @@ impl Gateway {
             origins: Origins::new(parts.origin_rules),
             allowed_origins: parts.allowed_origins,
             resolver: parts.resolver,
-            sessions: McpSessions::new(parts.key_ring),
+            credentials: parts.credentials,
+            sessions: McpSessions::new(Arc::clone(&parts.key_ring)),
+            states: ConnectStates::new(parts.key_ring, parts.clock),
             draining: parts.draining,
         })
     }
@@ -149,13 +155,35 @@ impl Gateway {
             exchange.mcp_session = self.sessions.open(&head.headers, &permit)?;
         }
         let target = Arc::clone(self.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
-        let replay = target.server.follow_redirects;
-        exchange.permit = Some(permit);
-        exchange.target = Some(target);
-        if replay {
+        exchange.permit = Some(permit.clone());
+        exchange.target = Some(Arc::clone(&target));
+        match target.server.credential.fixed(&permit) {
+            Some(fixed) => exchange.credential = Some(fixed),
+            None => match self.credential(&permit, &target.server).await {
+                Ok(credential) => {
+                    exchange.credential = Some(credential);
+                    exchange.by_connection = true;
+                }
+                Err(NoCredential::ConnectRequired(need)) => {
+                    return Ok(Step::Answer(self.connection_required(session, exchange, need).await?));
+                }
+                Err(NoCredential::Unavailable { retry_after }) => {
+                    return Err(Failure::credential_unavailable(retry_after).into());
+                }
+            },
+        }
+        if exchange.mcp_session.as_ref().is_some_and(|session| session.plain.is_none()) {
+            return Err(Failure::UnknownSession.into());
+        }
+        if target.server.follow_redirects || exchange.by_connection {
             exchange.body = Some(relay::buffer_for_replay(session).await?);
         } else {
             limits::send_continue(session).await?;
+        }
+        if exchange.by_connection
+            && let Some(response) = self.resume(session, exchange)
+        {
+            return Ok(Step::Answer(response));
         }
         Ok(Step::Relay)
     }
@@ -324,6 +352,8 @@ impl ProxyHttp for Gateway {
                 );
                 Err(exchange.fail(failure))
             }
+            Verdict::Renew => Err(self.renew(exchange).await),
+            Verdict::MoreScope(scope) => Err(self.ask_for_scope(exchange, scope.as_deref()).await),
             Verdict::Redirect(location) => {
                 let Some(target) = exchange.target.clone() else { return Err(exchange.fail(Failure::Internal)) };
                 let method = &session.req_header().method;
@@ -385,6 +415,15 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &PingoraError, exchange: &mut Exchange) -> FailToProxy {
         let nothing = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        if let Some(need) = exchange.connect {
+            session.set_keepalive(None);
+            let Ok(response) = self.connection_required(session, exchange, need).await else { return nothing };
+            let error_code = response.status.as_u16();
+            return match self.answer(session, exchange, response).await {
+                Ok(()) => FailToProxy { error_code, can_reuse_downstream: false },
+                Err(_gone) => nothing,
+            };
+        }
         let Some(failure) = exchange.failure.or_else(|| Failure::of(error)) else { return nothing };
         if session.response_written().is_some_and(|head| !head.status.is_informational()) {
             exchange.failure = Some(failure);

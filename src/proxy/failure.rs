@@ -1,5 +1,7 @@
 //! The one place where what went wrong at the edge becomes a status, a reason code and a fixed sentence.
 
+use std::time::Duration;
+
 use http::{HeaderName, StatusCode, header};
 use pingora::{Error, ErrorSource, ErrorType};
 use serde_json::json;
@@ -49,6 +51,8 @@ pub enum Failure {
     UpstreamUnauthorized,
     /// The upstream redirected where the gateway does not follow.
     UpstreamRedirect,
+    /// The credential for the upstream cannot be had at the moment; holds the seconds to wait.
+    CredentialUnavailable(u16),
     /// A fault of the gateway itself.
     Internal,
 }
@@ -125,6 +129,12 @@ impl Failure {
         }
     }
 
+    /// The credential cannot be had before `retry_after` has passed.
+    pub fn credential_unavailable(retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        Self::CredentialUnavailable(u16::try_from(seconds).unwrap_or(u16::MAX).max(1))
+    }
+
     /// The status.
     pub const fn status(self) -> StatusCode {
         match self {
@@ -145,6 +155,7 @@ impl Failure {
             | Self::UpstreamUnauthorized
             | Self::UpstreamRedirect => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::CredentialUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -171,6 +182,7 @@ impl Failure {
             Self::UpstreamBroken => "upstream_broken",
             Self::UpstreamUnauthorized => "upstream_unauthorized",
             Self::UpstreamRedirect => "upstream_redirect",
+            Self::CredentialUnavailable(_) => "credential_unavailable",
             Self::Internal => "internal",
         }
     }
@@ -198,6 +210,7 @@ impl Failure {
             Self::UpstreamBroken => "The upstream's answer broke off.",
             Self::UpstreamUnauthorized => "The upstream refused the gateway's credential.",
             Self::UpstreamRedirect => "The upstream redirected to where the gateway does not follow.",
+            Self::CredentialUnavailable(_) => "The credential for the upstream cannot be renewed at the moment.",
             Self::Internal => "The gateway failed to handle the request.",
         }
     }
@@ -210,7 +223,8 @@ impl Failure {
             | Self::UpstreamTimeout
             | Self::UpstreamBroken
             | Self::UpstreamUnauthorized
-            | Self::UpstreamRedirect => Fault::Upstream,
+            | Self::UpstreamRedirect
+            | Self::CredentialUnavailable(_) => Fault::Upstream,
             Self::Internal => Fault::Gateway,
             _ => Fault::Client,
         }
@@ -245,6 +259,7 @@ impl Failure {
         };
         match self {
             Self::MethodNotAllowed(allowed) => response.with(header::ALLOW, allowed),
+            Self::CredentialUnavailable(seconds) => response.with(header::RETRY_AFTER, &seconds.to_string()),
             Self::BodyTooSlow => response.with(HeaderName::from_static("connection"), "close"),
             _ => response,
         }
