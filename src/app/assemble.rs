@@ -84,7 +84,6 @@ pub(super) fn gateway(
         AuthorizationClient::new(client.clone()),
         Discovery::new(client, prober, clock.clone()),
         base_path.clone(),
-        Arc::clone(&servers),
     );
     let connect = Arc::new(Connect::new(
         connect::Settings { base_path: base_path.clone(), admins: config.admins.clone() },
@@ -131,6 +130,7 @@ pub(super) fn gateway(
         allowed_origins: allowed_origins(config),
         resolver: Arc::new(Upstreams(resolver)),
         key_ring,
+        clock,
         draining,
     })
 }
@@ -239,7 +239,9 @@ fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstre
     let credential = match &upstream.auth {
         config::UpstreamAuth::Header(headers) => upstream::CredentialSource::Headers(headers.as_slice().into()),
         config::UpstreamAuth::None => upstream::CredentialSource::None,
-        config::UpstreamAuth::UserOauth(oauth) => upstream::CredentialSource::UserOauth(Arc::new(oauth_settings(oauth)?)),
+        config::UpstreamAuth::UserOauth(oauth) => {
+            upstream::CredentialSource::UserOauth(Arc::new(oauth_settings(oauth)?))
+        }
         config::UpstreamAuth::SharedOauth(oauth) => {
             upstream::CredentialSource::SharedOauth(Arc::new(oauth_settings(oauth)?))
         }

@@ -181,13 +181,7 @@ impl AuthorizationServer {
         self.prompts.dependencies(open.signed_in.user(), route, &open.interaction.id).await
     }
 
-    fn page(
-        &self,
-        open: &Open,
-        client: &Client,
-        route: &Route,
-        dependencies: Vec<Dependency>,
-    ) -> Option<Consent> {
+    fn page(&self, open: &Open, client: &Client, route: &Route, dependencies: Vec<Dependency>) -> Option<Consent> {
         let Open { signed_in, interaction, target } = open;
         let name = signed_in.name();
         Some(Consent {

@@ -29,6 +29,8 @@ impl Code {
     pub const HEADER_MISMATCH: Self = Self(-32020);
     /// The client lacks a capability that the request needs (MCP 2026-07-28).
     pub const MISSING_CAPABILITY: Self = Self(-32021);
+    /// The user must open a URL first (MCP 2025-11-25 only).
+    pub const URL_ELICITATION_REQUIRED: Self = Self(-32042);
     /// The protocol version is not supported (MCP 2026-07-28).
     pub const UNSUPPORTED_VERSION: Self = Self(-32022);
 
@@ -48,25 +50,35 @@ impl Code {
 /// Without an id, because the message was not read, the member is left out: MCP forbids a null one. `message` is a fixed
 /// sentence; `data` is what the code's definition wants, or names the request for the log.
 pub fn error_response(id: Option<&RequestId>, code: Code, message: &str, data: Option<Value>) -> String {
+    error_with(id, code, message, data.as_ref())
+}
+
+/// The same with `data` of any form, its members in their order.
+pub(super) fn error_with(
+    id: Option<&RequestId>,
+    code: Code,
+    message: &str,
+    data: Option<&(impl Serialize + ?Sized)>,
+) -> String {
     let response = Response { jsonrpc: "2.0", id, error: Error { code, message, data } };
     // Nothing in it can fail to be JSON: the keys are strings and there is no writer.
     serde_json::to_string(&response).unwrap_or_default()
 }
 
 #[derive(Serialize)]
-struct Response<'a> {
+struct Response<'a, D: Serialize> {
     jsonrpc: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a RequestId>,
-    error: Error<'a>,
+    error: Error<'a, D>,
 }
 
 #[derive(Serialize)]
-struct Error<'a> {
+struct Error<'a, D: Serialize> {
     code: Code,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<Value>,
+    data: Option<D>,
 }
 
 #[cfg(test)]
@@ -111,9 +123,10 @@ mod tests {
             Code::HEADER_MISMATCH,
             Code::MISSING_CAPABILITY,
             Code::UNSUPPORTED_VERSION,
+            Code::URL_ELICITATION_REQUIRED,
         ];
         let numbers = defined.map(Code::as_i32);
-        assert_eq!(numbers, [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022]);
+        assert_eq!(numbers, [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022, -32042]);
         for status in 100..=999 {
             let code = Code::of_status(StatusCode::from_u16(status).unwrap()).as_i32();
             assert!(!(-32768..=-32000).contains(&code));

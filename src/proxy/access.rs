@@ -76,6 +76,9 @@ fn ending(exchange: &Exchange, error: Option<&Error>, status: u16) -> Ending {
         };
         return Ending { outcome, origin: Some(fault.as_str()), reason: Some(reason) };
     }
+    if exchange.connect.is_some() {
+        return Ending { outcome: CONNECT_REQUIRED, origin: None, reason: Some(CONNECT_REQUIRED) };
+    }
     let failure = exchange.failure.or_else(|| error.and_then(Failure::of));
     match (failure, error) {
         (Some(failure), _) => Ending {
@@ -99,3 +102,5 @@ fn ending(exchange: &Exchange, error: Option<&Error>, status: u16) -> Ending {
 fn millis(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
+
+const CONNECT_REQUIRED: &str = "connect_required";

@@ -18,6 +18,7 @@ use tracing::debug;
 
 use super::{
     Endpoints, Error, Parts, access, answer,
+    connection::ConnectStates,
     cors::{AllowedOrigins, Caller},
     exchange::Exchange,
     failure::Failure,
@@ -30,6 +31,7 @@ use super::{
 use crate::{
     resource_server::{Refusal, ResourceServer},
     routes::Routes,
+    upstream::Credentials,
     web::{RequestId, Response},
 };
 
@@ -42,7 +44,9 @@ pub struct Gateway {
     pub(super) origins: Origins,
     pub(super) allowed_origins: AllowedOrigins,
     resolver: Arc<dyn Resolve>,
+    pub(super) credentials: Arc<dyn Credentials>,
     pub(super) sessions: McpSessions,
+    pub(super) states: ConnectStates,
     draining: Arc<AtomicBool>,
 }
 
@@ -57,7 +61,9 @@ impl Gateway {
             origins: Origins::new(parts.origin_rules),
             allowed_origins: parts.allowed_origins,
             resolver: parts.resolver,
-            sessions: McpSessions::new(parts.key_ring),
+            credentials: parts.credentials,
+            sessions: McpSessions::new(Arc::clone(&parts.key_ring)),
+            states: ConnectStates::new(parts.key_ring, parts.clock),
             draining: parts.draining,
         })
     }
@@ -223,6 +229,8 @@ impl ProxyHttp for Gateway {
                 );
                 Err(exchange.fail(failure))
             }
+            Verdict::Renew => Err(self.renew(exchange).await),
+            Verdict::MoreScope(scope) => Err(self.ask_for_scope(exchange, scope.as_deref()).await),
             Verdict::Redirect(location) => {
                 let Some(target) = exchange.target.clone() else { return Err(exchange.fail(Failure::Internal)) };
                 let method = &session.req_header().method;
@@ -284,6 +292,15 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &PingoraError, exchange: &mut Exchange) -> FailToProxy {
         let nothing = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        if let Some(need) = exchange.connect {
+            session.set_keepalive(None);
+            let Ok(response) = self.connection_required(session, exchange, need).await else { return nothing };
+            let error_code = response.status.as_u16();
+            return match self.answer(session, exchange, response).await {
+                Ok(()) => FailToProxy { error_code, can_reuse_downstream: false },
+                Err(_gone) => nothing,
+            };
+        }
         let Some(failure) = exchange.failure.or_else(|| Failure::of(error)) else { return nothing };
         if session.response_written().is_some_and(|head| !head.status.is_informational()) {
             exchange.failure = Some(failure);

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     policy::Permit,
     routes::Route,
+    upstream::{Credential, Need},
     web::{Origin, RequestId},
 };
 
@@ -32,11 +33,19 @@ pub struct Exchange {
     pub permit: Option<Permit>,
     /// Where it goes.
     pub target: Option<Arc<Target>>,
+    /// What goes upstream in place of the client's authorization.
+    pub credential: Option<Credential>,
+    /// Whether the credential is of a connection, so that it can be renewed.
+    pub by_connection: bool,
+    /// Whether the credential was renewed because the upstream refused it.
+    pub renewed: bool,
+    /// Why the upstream must be connected first, if it must.
+    pub connect: Option<Need>,
     /// The MCP session of the request, as the client and as the upstream know it.
     pub mcp_session: Option<McpSession>,
     /// Whether the client speaks a revision of MCP that has no sessions.
     pub sessionless: bool,
-    /// The whole request body, where a redirect may ask for it again.
+    /// The whole request body, where it may be needed again.
     pub body: Option<Bytes>,
     /// The redirects followed so far.
     pub redirects: Redirects,
@@ -54,7 +63,7 @@ pub struct Exchange {
     pub upstream_time: Option<std::time::Duration>,
     /// Why the request failed, if it did.
     pub failure: Option<Failure>,
-    /// Why the answer refuses the request, where no failure says it.
+    /// Why the request was refused for its token or for what it brought back, if it was.
     pub refused: Option<&'static str>,
 }
 
@@ -62,8 +71,8 @@ pub struct Exchange {
 pub struct McpSession {
     /// The sealed name that the client has.
     pub sealed: HeaderValue,
-    /// The upstream's own name.
-    pub plain: HeaderValue,
+    /// The upstream's own name; none for a session that the gateway opened because there was no connection.
+    pub plain: Option<HeaderValue>,
 }
 
 impl Exchange {
@@ -77,6 +86,10 @@ impl Exchange {
             caller: Caller::NotABrowser,
             permit: None,
             target: None,
+            credential: None,
+            by_connection: false,
+            renewed: false,
+            connect: None,
             mcp_session: None,
             sessionless: false,
             body: None,
@@ -100,6 +113,12 @@ impl Exchange {
     /// The form in which this client reads a failure.
     pub fn form(&self, method: &http::Method) -> Form {
         if self.route.is_some() && method == http::Method::POST { Form::JsonRpc } else { Form::Problem }
+    }
+
+    /// Notes why the upstream must be connected first and makes the error that ends the request.
+    pub fn require_connection(&mut self, need: Need) -> Box<pingora::Error> {
+        self.connect = Some(need);
+        pingora::Error::explain(pingora::ErrorType::Custom("ConnectRequired"), "the upstream must be connected")
     }
 
     /// Notes why the request fails and makes the error that ends it.

@@ -1,5 +1,7 @@
 //! The one place where what went wrong at the edge becomes a status, a reason code and a fixed sentence.
 
+use std::time::Duration;
+
 use http::{StatusCode, header};
 use pingora::{Error, ErrorSource, ErrorType};
 use serde_json::json;
@@ -54,6 +56,8 @@ pub enum Failure {
     UpstreamUnauthorized,
     /// The upstream redirected where the gateway does not follow.
     UpstreamRedirect,
+    /// The credential for the upstream cannot be had at the moment; holds the seconds to wait.
+    CredentialUnavailable(u16),
     /// A fault of the gateway itself.
     Internal,
 }
@@ -139,6 +143,12 @@ impl Failure {
         }
     }
 
+    /// The credential cannot be had before `retry_after` has passed.
+    pub fn credential_unavailable(retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        Self::CredentialUnavailable(u16::try_from(seconds).unwrap_or(u16::MAX).max(1))
+    }
+
     /// The status.
     pub const fn status(self) -> StatusCode {
         match self {
@@ -161,6 +171,7 @@ impl Failure {
             | Self::UpstreamUnauthorized
             | Self::UpstreamRedirect => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::CredentialUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -188,6 +199,7 @@ impl Failure {
             Self::UpstreamBroken => "upstream_broken",
             Self::UpstreamUnauthorized => "upstream_unauthorized",
             Self::UpstreamRedirect => "upstream_redirect",
+            Self::CredentialUnavailable(_) => "credential_unavailable",
             Self::Internal => "internal",
         }
     }
@@ -216,6 +228,7 @@ impl Failure {
             Self::UpstreamBroken => "The upstream's answer broke off.",
             Self::UpstreamUnauthorized => "The upstream refused the gateway's credential.",
             Self::UpstreamRedirect => "The upstream redirected to where the gateway does not follow.",
+            Self::CredentialUnavailable(_) => "The credential for the upstream cannot be renewed at the moment.",
             Self::Internal => "The gateway failed to handle the request.",
         }
     }
@@ -228,7 +241,8 @@ impl Failure {
             | Self::UpstreamTimeout
             | Self::UpstreamBroken
             | Self::UpstreamUnauthorized
-            | Self::UpstreamRedirect => Fault::Upstream,
+            | Self::UpstreamRedirect
+            | Self::CredentialUnavailable(_) => Fault::Upstream,
             Self::Internal => Fault::Gateway,
             _ => Fault::Client,
         }
@@ -265,6 +279,7 @@ impl Failure {
         };
         match self {
             Self::MethodNotAllowed(allowed) => response.with(header::ALLOW, allowed),
+            Self::CredentialUnavailable(seconds) => response.with(header::RETRY_AFTER, &seconds.to_string()),
             _ => response,
         }
     }

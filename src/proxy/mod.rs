@@ -6,6 +6,7 @@
 
 mod access;
 mod answer;
+mod connection;
 mod cors;
 mod edge;
 mod endpoint;
@@ -37,7 +38,14 @@ pub use exchange::Exchange;
 pub use relay::Resolve;
 pub use tls::Error as TlsError;
 
-use crate::{crypto::KeyRing, resource_server::ResourceServer, routes::Routes, upstream::Servers, web::OriginRules};
+use crate::{
+    clock::Clock,
+    crypto::KeyRing,
+    resource_server::ResourceServer,
+    routes::Routes,
+    upstream::{Credentials, Servers},
+    web::OriginRules,
+};
 
 /// What the edge is made of.
 pub struct Parts {
@@ -49,14 +57,18 @@ pub struct Parts {
     pub routes: Arc<Routes>,
     /// The upstream of every route.
     pub servers: Arc<Servers>,
+    /// Where the credentials of connections come from.
+    pub credentials: Arc<dyn Credentials>,
     /// How the outside reaches us.
     pub origin_rules: OriginRules,
     /// Which web pages may call MCP routes.
     pub allowed_origins: AllowedOrigins,
     /// Looks up upstreams.
     pub resolver: Arc<dyn Resolve>,
-    /// Seals MCP session ids.
+    /// Seals MCP session ids and what clients keep for us.
     pub key_ring: Arc<KeyRing>,
+    /// The time.
+    pub clock: Clock,
     /// Set when this process is about to leave: connections are closed after their answer.
     pub draining: Arc<AtomicBool>,
 }
@@ -160,6 +172,7 @@ pub fn service(
     Ok(service)
 }
 
-/// One for each redirect, for each further address and for a stale connection; each has its own limit.
+/// One for each redirect, for each further address, for a stale connection and for a renewed credential; each has its
+/// own limit.
 const ATTEMPTS: usize = 8;
 const H2_IDLE: Duration = Duration::from_secs(300);

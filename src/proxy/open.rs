@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     mcp, policy,
+    upstream::NoCredential,
     web::{Origin, RequestId, Response},
 };
 
@@ -108,13 +109,35 @@ impl Gateway {
         exchange.sessionless = mcp.era() == mcp::Era::Modern;
         exchange.mcp_session = mcp.session_id.map(|id| self.sessions.open(id, &permit)).transpose()?;
         let target = Arc::clone(self.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
-        let replay = target.server.follow_redirects;
-        exchange.permit = Some(permit);
-        exchange.target = Some(target);
-        if replay {
+        exchange.permit = Some(permit.clone());
+        exchange.target = Some(Arc::clone(&target));
+        match target.server.credential.fixed(&permit) {
+            Some(fixed) => exchange.credential = Some(fixed),
+            None => match self.credential(&permit, &target.server).await {
+                Ok(credential) => {
+                    exchange.credential = Some(credential);
+                    exchange.by_connection = true;
+                }
+                Err(NoCredential::ConnectRequired(need)) => {
+                    return Ok(Step::Answer(self.connection_required(session, exchange, need).await?));
+                }
+                Err(NoCredential::Unavailable { retry_after }) => {
+                    return Err(Failure::credential_unavailable(retry_after).into());
+                }
+            },
+        }
+        if exchange.mcp_session.as_ref().is_some_and(|session| session.plain.is_none()) {
+            return Err(Failure::UnknownSession.into());
+        }
+        if target.server.follow_redirects || exchange.by_connection {
             exchange.body = Some(relay::buffer_for_replay(session).await?);
         } else {
             limits::send_continue(session).await?;
+        }
+        if exchange.by_connection
+            && let Some(response) = self.resume(session, exchange)
+        {
+            return Ok(Step::Answer(response));
         }
         Ok(Step::Relay)
     }

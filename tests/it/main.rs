@@ -6,6 +6,7 @@ mod edge_log;
 mod edge_tls;
 mod relay_access;
 mod relay_browsers;
+mod relay_credentials;
 mod relay_failures;
 mod relay_headers;
 mod relay_http2;

@@ -32,6 +32,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 use zeroize::Zeroizing;
 
 use super::{
+    credentials::{self, ScriptedCredentials},
     http::{Answer, Connection, Request},
     store::FakeStore,
 };
@@ -42,6 +43,10 @@ pub struct TestEdge {
     pub address: SocketAddr,
     /// Its tokens.
     pub store: Arc<FakeStore>,
+    /// The connections of its users.
+    pub credentials: Arc<ScriptedCredentials>,
+    /// Its clock.
+    pub clock: Clock,
     /// Whether it drains.
     pub draining: Arc<AtomicBool>,
     task: JoinHandle<()>,
@@ -53,6 +58,8 @@ pub struct Builder {
     origin_rules: OriginRules,
     allowed_origins: AllowedOrigins,
     resolver: Arc<dyn Resolve>,
+    credentials: Arc<ScriptedCredentials>,
+    clock: Clock,
 }
 
 /// Answers requests to endpoints with what it saw.
@@ -108,6 +115,11 @@ impl Builder {
         self
     }
 
+    /// With a route `/mcp/{name}` to `url`, behind which every user has a connection.
+    pub fn connected_route(self, name: &str, url: &str) -> Self {
+        self.route_with(name, url, |server| server.credential = credentials::user_oauth())
+    }
+
     /// With these origin rules.
     pub fn origins(mut self, rules: OriginRules) -> Self {
         self.origin_rules = rules;
@@ -130,7 +142,6 @@ impl Builder {
     /// The gateway and its store.
     pub fn build(self, draining: Arc<AtomicBool>) -> (Result<Gateway, proxy::Error>, Arc<FakeStore>) {
         let store = Arc::new(FakeStore::default());
-        let clock = Clock::system();
         let route = |name: &String| Route {
             path: format!("/mcp/{name}"),
             operation_id: name.clone(),
@@ -141,13 +152,15 @@ impl Builder {
         let key = Key { id: "k1".to_owned(), bytes: Zeroizing::new([7; 32]) };
         let gateway = Gateway::new(Parts {
             endpoints: Arc::new(EchoEndpoints),
-            resource_server: ResourceServer::new(Arc::clone(&store) as _, &Changes::default(), clock),
+            resource_server: ResourceServer::new(Arc::clone(&store) as _, &Changes::default(), self.clock.clone()),
             routes: Arc::new(Routes::new(self.servers.iter().map(|(name, _)| route(name)))),
             servers: Arc::new(Servers::new(self.servers)),
             origin_rules: self.origin_rules,
             allowed_origins: self.allowed_origins,
+            credentials: self.credentials,
             resolver: self.resolver,
             key_ring: Arc::new(KeyRing::new(&[key]).expect("a key")),
+            clock: self.clock,
             draining,
         });
         (gateway, store)
@@ -157,6 +170,7 @@ impl Builder {
     pub async fn start(self) -> TestEdge {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let draining = Arc::new(AtomicBool::new(false));
+        let (credentials, clock) = (Arc::clone(&self.credentials), self.clock.clone());
         let (gateway, store) = self.build(Arc::clone(&draining));
         let mut conf = ServerConf::default();
         proxy::configure(&mut conf);
@@ -178,7 +192,7 @@ impl Builder {
                 });
             }
         });
-        TestEdge { address, store, draining, task }
+        TestEdge { address, store, credentials, clock, draining, task }
     }
 }
 
@@ -196,6 +210,8 @@ impl TestEdge {
             origin_rules: OriginRules::default(),
             allowed_origins: AllowedOrigins::default(),
             resolver: Arc::new(FixedResolver(vec![IpAddr::from([127, 0, 0, 1])])),
+            credentials: Arc::default(),
+            clock: Clock::adjustable(),
         }
     }
 

@@ -1,6 +1,7 @@
 //! What tests are made of.
 
 pub mod certificates;
+pub mod credentials;
 pub mod edge;
 pub mod http;
 pub mod store;

@@ -18,7 +18,7 @@ use crate::proxy::{
 /// Only the headers of MCP and the framing of the body pass. The target is the configured one, so nothing of the
 /// client's path reaches the upstream; the credential of the upstream comes last and wins.
 pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Session) -> pingora::Result<()> {
-    let (Some(target), Some(permit)) = (exchange.target.clone(), exchange.permit.clone()) else {
+    let (Some(target), Some(credential)) = (exchange.target.clone(), exchange.credential.clone()) else {
         return Err(exchange.fail(Failure::Internal));
     };
     let uri = match exchange.redirects.location() {
@@ -36,13 +36,13 @@ pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Se
             clean.append_header(name, value)?;
         }
     }
-    if let Some(session) = &exchange.mcp_session {
-        clean.insert_header(MCP_SESSION_ID, &session.plain)?;
+    if let Some(plain) = exchange.mcp_session.as_ref().and_then(|session| session.plain.as_ref()) {
+        clean.insert_header(MCP_SESSION_ID, plain)?;
     }
     frame(&mut clean, head, exchange, client)?;
     clean.insert_header(header::HOST, &target.authority)?;
     clean.insert_header("X-Request-Id", exchange.id().as_str())?;
-    for (name, value) in target.server.credential.credential(&permit).headers() {
+    for (name, value) in credential.headers() {
         clean.insert_header(name, value)?;
     }
     if let Some(end) = head.send_end_stream() {
@@ -71,7 +71,9 @@ fn frame(
     exchange: &Exchange,
     client: &Session,
 ) -> pingora::Result<()> {
-    if let Some(body) = &exchange.body {
+    if let Some(body) = &exchange.body
+        && (!body.is_empty() || chunked(client.req_header()))
+    {
         return clean.insert_header(header::CONTENT_LENGTH, body.len()).map(drop);
     }
     match limits::content_length(client) {
@@ -92,7 +94,7 @@ fn passes(name: &HeaderName) -> bool {
     PASSED.contains(name) || name.as_str().starts_with("mcp-param-")
 }
 
-/// Reads the body of a request that a redirect may ask for again.
+/// Reads the body of a request that may have to be sent again.
 ///
 /// Pingora hands the body to `request_body_filter` once and whole if the end of it lies in its own buffer of 64 KiB, so
 /// recording begins no earlier than that; what the buffer holds does not matter, since the filter puts the kept body in.

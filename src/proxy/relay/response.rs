@@ -4,13 +4,20 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 
 use super::session::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID, McpSessions};
-use crate::proxy::{exchange::Exchange, failure::Failure};
+use crate::{
+    oauth::challenge::{BearerError, Challenge},
+    proxy::{exchange::Exchange, failure::Failure},
+};
 
 /// What becomes of an upstream's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// It goes to the client.
     Relay,
+    /// It refuses the credential of a connection, which may be renewed.
+    Renew,
+    /// It asks for more scope than the connection has; holds the scope, if it says which.
+    MoreScope(Option<String>),
     /// It redirects, and the redirect may be followed; holds the `Location`.
     Redirect(HeaderValue),
     /// It does not go to the client.
@@ -20,9 +27,14 @@ pub enum Verdict {
 /// Judges an answer by its status.
 ///
 /// An upstream's 401 and 403 are about the gateway's credential, which the client did not choose. Relayed, they would
-/// send the client off to log in somewhere else.
+/// send the client off to log in somewhere else. A connection can be renewed, or given more scope (RFC 6750 section 3.1).
 pub fn judge(head: &ResponseHeader, exchange: &Exchange) -> Verdict {
     match head.status {
+        StatusCode::UNAUTHORIZED if exchange.by_connection => Verdict::Renew,
+        StatusCode::FORBIDDEN if exchange.by_connection => match insufficient_scope(head) {
+            Some(challenge) => Verdict::MoreScope(challenge.parameter("scope").map(str::to_owned)),
+            None => Verdict::Refuse(Failure::UpstreamUnauthorized),
+        },
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
             Verdict::Refuse(Failure::UpstreamUnauthorized)
         }
@@ -57,6 +69,15 @@ pub fn relay_head(head: &mut ResponseHeader, exchange: &Exchange, sessions: &Mcp
     }
     *head = clean;
     Ok(())
+}
+
+/// The challenge that asks for more scope.
+fn insufficient_scope(head: &ResponseHeader) -> Option<Challenge> {
+    let lines = head.headers.get_all(header::WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
+    let asks = |challenge: &Challenge| {
+        challenge.is("Bearer") && challenge.parameter("error") == Some(BearerError::InsufficientScope.as_str())
+    };
+    Challenge::parse(lines).into_iter().find(asks)
 }
 
 fn redirects(status: StatusCode) -> bool {

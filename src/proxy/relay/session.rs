@@ -34,11 +34,25 @@ impl McpSessions {
     /// A session that the client already named keeps its name, so that the id stays stable for the client.
     pub fn seal(&self, known: Option<&McpSession>, upstream: &HeaderValue, permit: &Permit) -> Option<HeaderValue> {
         if let Some(known) = known
-            && known.plain == upstream
+            && known.plain.as_ref() == Some(upstream)
         {
             return Some(known.sealed.clone());
         }
-        let sealed = self.0.seal(&context(permit), upstream.as_bytes());
+        if upstream.is_empty() {
+            return None;
+        }
+        self.name(upstream.as_bytes(), permit)
+    }
+
+    /// The name of a session behind which there is none of the upstream.
+    ///
+    /// What is sealed is the empty text, which no upstream's session has for a name.
+    pub fn seal_own(&self, permit: &Permit) -> Option<HeaderValue> {
+        self.name(b"", permit)
+    }
+
+    fn name(&self, plain: &[u8], permit: &Permit) -> Option<HeaderValue> {
+        let sealed = self.0.seal(&context(permit), plain);
         HeaderValue::try_from(URL_SAFE_NO_PAD.encode(sealed)).ok()
     }
 
@@ -51,7 +65,7 @@ impl McpSessions {
             .and_then(|plain| HeaderValue::from_bytes(&plain).ok())
             .ok_or(Failure::UnknownSession)?;
         let sealed = HeaderValue::from_str(sealed).or(Err(Failure::UnknownSession))?;
-        Ok(McpSession { sealed, plain })
+        Ok(McpSession { sealed, plain: (!plain.is_empty()).then_some(plain) })
     }
 }
 

@@ -100,23 +100,24 @@ impl Target {
     /// The peer at one address of this upstream.
     ///
     /// `silence` is the longest silence to tolerate; none for streams that may be quiet for hours.
-    pub fn peer(&self, address: IpAddr, http1_only: bool, silence: Option<Duration>) -> HttpPeer {
+    /// `rather_http1` avoids HTTP/2 where there is a choice.
+    pub fn peer(&self, address: IpAddr, rather_http1: bool, silence: Option<Duration>) -> HttpPeer {
         let mut peer = HttpPeer::new((address, self.port), self.tls, self.sni.clone());
         peer.client_cert_key.clone_from(&self.material.identity);
-        peer.group_key = self.group ^ u64::from(http1_only);
-        self.configure(&mut peer.options, http1_only);
+        peer.group_key = self.group ^ u64::from(rather_http1);
+        self.configure(&mut peer.options, rather_http1);
         peer.options.read_timeout = silence;
         peer
     }
 
-    fn configure(&self, options: &mut PeerOptions, http1_only: bool) {
+    fn configure(&self, options: &mut PeerOptions, rather_http1: bool) {
         options.connection_timeout = Some(self.server.connect_timeout);
         options.total_connection_timeout = Some(self.server.connect_timeout);
         options.write_timeout = Some(WRITE_TIMEOUT);
         options.idle_timeout = Some(IDLE_TIMEOUT);
         options.alpn = match self.server.http {
-            HttpVersion::Http2 if !http1_only => ALPN::H2,
-            HttpVersion::Negotiated if !http1_only && self.tls => ALPN::H2H1,
+            HttpVersion::Http2 => ALPN::H2,
+            HttpVersion::Negotiated if !rather_http1 && self.tls => ALPN::H2H1,
             _ => ALPN::H1,
         };
         options.max_h2_streams = 100;

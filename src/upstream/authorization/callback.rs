@@ -57,7 +57,9 @@ impl Error {
                 }
                 _ => "The service refused to connect. Its own words are below.",
             },
-            Self::Issuer { .. } | Self::Repeated(_) | Self::NoCode => "The answer of the service could not be verified.",
+            Self::Issuer { .. } | Self::Repeated(_) | Self::NoCode => {
+                "The answer of the service could not be verified."
+            }
         }
     }
 
@@ -70,7 +72,9 @@ impl Error {
             Self::Refused(error) => match error.code() {
                 "access_denied" => "Nothing, unless the organisation at the upstream must allow this gateway first.",
                 "invalid_scope" => "Set the upstream's `scopes` to some that it offers.",
-                "invalid_target" | "invalid_resource" => "Set the upstream's `resource` to `omit` or to the URI that it wants.",
+                "invalid_target" | "invalid_resource" => {
+                    "Set the upstream's `resource` to `omit` or to the URI that it wants."
+                }
                 "invalid_client" | "unauthorized_client" => {
                     "Check the client that was registered by hand, and that the gateway's callback is among its redirect URIs."
                 }
@@ -79,7 +83,9 @@ impl Error {
                 }
                 _ => "The upstream's own description is on the failure page.",
             },
-            Self::Repeated(_) | Self::NoCode => "The authorization server does not follow RFC 6749; who runs it must correct it.",
+            Self::Repeated(_) | Self::NoCode => {
+                "The authorization server does not follow RFC 6749; who runs it must correct it."
+            }
         }
     }
 }

@@ -272,7 +272,13 @@ fn authentication(
         (_, Some(Method::Basic)) => Method::Basic,
         (None, None) if asked != Method::None => asked,
         // RFC 7591 section 2: Basic is the default.
-        _ => if post_only { Method::Post } else { Method::Basic },
+        _ => {
+            if post_only {
+                Method::Post
+            } else {
+                Method::Basic
+            }
+        }
     };
     Some(if method == Method::Post {
         ClientAuthentication::SecretPost(secret)

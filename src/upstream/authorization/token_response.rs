@@ -136,7 +136,10 @@ fn calls_refresh_token_dead(description: &str) -> bool {
 fn is_unknown_client(error: &UpstreamError) -> bool {
     match error.code() {
         // RFC 6749; GitHub; Slack.
-        "invalid_client" | "unauthorized_client" | "incorrect_client_credentials" | "invalid_client_id"
+        "invalid_client"
+        | "unauthorized_client"
+        | "incorrect_client_credentials"
+        | "invalid_client_id"
         | "bad_client_secret" => true,
         // Supabase: 422 without a code.
         "" => error.description().is_some_and(|text| text.eq_ignore_ascii_case("unrecognized client_id")),

@@ -152,7 +152,9 @@ impl Error {
                 "A client that registered itself is registered anew. Of one that was registered by hand check `clientId`, `clientSecret` and `tokenEndpointAuthMethod`."
             }
             Self::Refused { error, .. } => match error.code() {
-                "invalid_target" | "invalid_resource" => "Set the upstream's `resource` to `omit` or to the URI that it wants.",
+                "invalid_target" | "invalid_resource" => {
+                    "Set the upstream's `resource` to `omit` or to the URI that it wants."
+                }
                 "invalid_scope" => "Set the upstream's `scopes` to some that it offers.",
                 _ => "If it stays so, connect again. Entra wants `resource: omit` and its scopes in `scopes`.",
             },

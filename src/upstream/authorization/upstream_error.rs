@@ -33,7 +33,8 @@ impl UpstreamError {
         let nested = answer.get("error").and_then(Value::as_object);
         let text = |name: &str| answer.get(name).and_then(Value::as_str);
         let nested_text = |name: &str| nested.and_then(|error| error.get(name)).and_then(Value::as_str);
-        let code = text("error").or_else(|| text("error_code")).or_else(|| nested_text("code")).or_else(|| text("code"));
+        let code =
+            text("error").or_else(|| text("error_code")).or_else(|| nested_text("code")).or_else(|| text("code"));
         let description = text("error_description")
             .or_else(|| nested_text("message"))
             .or_else(|| text("msg"))
@@ -84,7 +85,10 @@ mod tests {
             (json!({"error": "invalid_grant"}), pair("invalid_grant", None)),
             (json!({"error": "a", "error_description": "b"}), pair("a", Some("b"))),
             // Supabase.
-            (json!({"code": 400, "error_code": "refresh_token_not_found", "msg": "x"}), pair("refresh_token_not_found", Some("x"))),
+            (
+                json!({"code": 400, "error_code": "refresh_token_not_found", "msg": "x"}),
+                pair("refresh_token_not_found", Some("x")),
+            ),
             (json!({"message": "Unrecognized client_id"}), pair("", Some("Unrecognized client_id"))),
             (json!({"error": {"code": "c", "message": "d"}}), pair("c", Some("d"))),
             (json!({"error": {"code": 403, "message": "d"}}), pair("", Some("d"))),

@@ -8,9 +8,7 @@ use crate::{
     clock::Timestamp,
     identity::{SignedIn, Trouble, page_response, store_trouble, trouble_page},
     oauth::Params,
-    pages::{
-        Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form, LocalHref, safe_text,
-    },
+    pages::{Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form, LocalHref, safe_text},
     routes::Route,
     store::{self, Change, ConnectionKey, Grant, GrantId, Owner},
     upstream::connections::{connect_path, key_for},
@@ -64,7 +62,8 @@ impl Connect {
     }
 
     async fn connection(&self, signed_in: &SignedIn, route: &Route, key: &ConnectionKey) -> store::Result<Connection> {
-        let query = form_urlencoded::Serializer::new(String::new()).append_pair("operationId", &route.operation_id).finish();
+        let query =
+            form_urlencoded::Serializer::new(String::new()).append_pair("operationId", &route.operation_id).finish();
         let connect = self.settings.base_path.path(&connect_path(&key.upstream_id));
         let connect = LocalHref::new(&format!("{connect}?{query}"));
         let kept = self.store.connection(key).await?;
@@ -73,8 +72,10 @@ impl Connect {
         let state = match &kept {
             None => ConnectionState::NotConnected { connect },
             Some(kept) => {
-                let dates =
-                    ConnectionDates { since: safe_text(&day(kept.connected_at)), changed: safe_text(&day(kept.updated_at)) };
+                let dates = ConnectionDates {
+                    since: safe_text(&day(kept.connected_at)),
+                    changed: safe_text(&day(kept.updated_at)),
+                };
                 let disconnect = self.form(signed_in, "disconnect", &key.upstream_id);
                 match kept.state {
                     store::ConnectionState::Live => ConnectionState::Connected { dates, disconnect },
@@ -140,7 +141,9 @@ impl Connect {
         let user = signed_in.user();
         let key = self.routes.iter().find_map(|route| {
             let server = self.servers.of(&route.operation_id).filter(|server| server.id == upstream_id)?;
-            key_for(&user.subject, server).filter(|key| key.owner != Owner::Shared || self.is_admin(user)).zip(Some(server))
+            key_for(&user.subject, server)
+                .filter(|key| key.owner != Owner::Shared || self.is_admin(user))
+                .zip(Some(server))
         });
         let Some((key, server)) = key else { return Ok(()) };
         if self.connections.disconnect(&key, server).await? {

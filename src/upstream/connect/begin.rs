@@ -112,7 +112,9 @@ impl Connect {
         let page = pages::ConnectFailed {
             upstream: safe_text(&route.upstream_title),
             happened: safe_paragraph(error.user_sentence()),
-            you_can: vec![safe_paragraph("Try again, and tell your administrator the request id if it keeps happening.")],
+            you_can: vec![safe_paragraph(
+                "Try again, and tell your administrator the request id if it keeps happening.",
+            )],
             administrator_can: vec![safe_paragraph(error.operator_hint())],
             try_again: interaction.map(|interaction| LocalHref::new(&self.setup_path(interaction))),
             request_id: safe_text(request.id.as_str()),

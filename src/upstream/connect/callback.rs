@@ -38,9 +38,8 @@ impl Connect {
             Owner::User(subject) => *subject == signed_in.user().subject,
             Owner::Shared => self.is_admin(signed_in.user()),
         };
-        let Some((route, server)) = self
-            .route(&flow.operation_id, upstream_id)
-            .filter(|_| is_owner && flow.key.upstream_id == upstream_id)
+        let Some((route, server)) =
+            self.route(&flow.operation_id, upstream_id).filter(|_| is_owner && flow.key.upstream_id == upstream_id)
         else {
             tracing::warn!(event = "mcp_auth_connect_rejected", requestId = %request.id, reasonCode = "mix_up",
                 upstreamServerId = upstream_id, "an answer came to the wrong callback");
@@ -63,7 +62,8 @@ impl Connect {
                     redirect_uri: &details.redirect_uri,
                     code_verifier: &Secret::new(details.code_verifier),
                 };
-                let exchanged = self.connections.authorization().exchange_code(&details.server, &client, exchange, settings);
+                let exchanged =
+                    self.connections.authorization().exchange_code(&details.server, &client, exchange, settings);
                 exchanged.await.map_err(ConnectError::from)
             }
             Err(error) => Err(error.into()),
@@ -79,14 +79,7 @@ impl Connect {
         };
         let kept = self
             .connections
-            .establish(
-                &flow.key,
-                details.server,
-                &client.client_id,
-                &details.redirect_uri,
-                granted,
-                details.scope,
-            )
+            .establish(&flow.key, details.server, &client.client_id, &details.redirect_uri, granted, details.scope)
             .await;
         if let Err(error) = kept {
             return self.failed(request, route, &error, flow.interaction.as_ref());
@@ -97,7 +90,10 @@ impl Connect {
         match &flow.interaction {
             Some(interaction) => Response::see_other(&self.setup_path(interaction)),
             None => {
-                let page = pages::Connected { upstream: safe_text(&route.upstream_title), back: Some(LocalHref::new(&self.settings.base_path.path(super::ACCOUNT))) };
+                let page = pages::Connected {
+                    upstream: safe_text(&route.upstream_title),
+                    back: Some(LocalHref::new(&self.settings.base_path.path(super::ACCOUNT))),
+                };
                 page_response(&page, StatusCode::OK)
             }
         }

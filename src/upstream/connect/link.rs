@@ -37,7 +37,8 @@ impl Connect {
         let Some(ticket) = ticket::read(&self.key_ring, text, self.clock.now()) else {
             return trouble_page(request, &EXPIRED_LINK);
         };
-        let Some((route, server)) = self.route(&ticket.operation_id, upstream_id).filter(|_| ticket.upstream_id == upstream_id)
+        let Some((route, server)) =
+            self.route(&ticket.operation_id, upstream_id).filter(|_| ticket.upstream_id == upstream_id)
         else {
             return trouble_page(request, &NO_SUCH_CONNECTION);
         };
@@ -211,10 +212,8 @@ impl Connect {
     fn wrong_person(&self, request: &Request, signed_in: &SignedIn) -> Response {
         tracing::warn!(event = "mcp_auth_connect_rejected", requestId = %request.id,
             subjectId = %signed_in.user().subject, reasonCode = "wrong_person", "somebody else's connect link");
-        let page = pages::WrongPerson {
-            user: shown(signed_in),
-            sign_out: LocalHref::new(&self.identity.sign_out_path()),
-        };
+        let page =
+            pages::WrongPerson { user: shown(signed_in), sign_out: LocalHref::new(&self.identity.sign_out_path()) };
         page_response(&page, StatusCode::FORBIDDEN)
     }
 }

@@ -104,7 +104,8 @@ impl Connect {
 
     fn is_admin(&self, user: &User) -> bool {
         self.settings.admins.iter().any(|admin| {
-            admin == user.subject.as_str() || user.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(admin))
+            admin == user.subject.as_str()
+                || user.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(admin))
         })
     }
 }

@@ -27,7 +27,9 @@ impl ConnectPrompts for Connect {
                     Some(_) if key.owner == Owner::Shared && !self.is_admin(user) => {
                         DependencyState::NeedsAdministrator
                     }
-                    Some(_) => DependencyState::NeedsConnection { connect: self.begin_path(server, route, interaction) },
+                    Some(_) => {
+                        DependencyState::NeedsConnection { connect: self.begin_path(server, route, interaction) }
+                    }
                 };
                 (state, settings.scopes.clone())
             }

@@ -25,9 +25,9 @@ use self::{
     sealed::{Held, KeptClient, tokens_context},
 };
 use super::{
-    ConnectLink, Credential, CredentialSource, Credentials, Need, NoCredential, OauthSettings, Server, Servers,
+    ConnectLink, Credential, CredentialSource, Credentials, Need, NoCredential, OauthSettings, Server,
     authorization::{
-        self, AuthorizationClient, AuthorizationServer, Discovery, DiscoveryError, Registrant, RegisteredClient,
+        self, AuthorizationClient, AuthorizationServer, Discovery, DiscoveryError, RegisteredClient, Registrant,
         TokenKind, Tokens,
     },
 };
@@ -35,9 +35,7 @@ use crate::{
     clock::Clock,
     crypto::{KeyRing, Secret, random_token},
     policy::Permit,
-    store::{
-        self, Connection, ConnectionKey, ConnectionState, Owner, Store, SubjectId, UpstreamClient,
-    },
+    store::{self, Connection, ConnectionKey, ConnectionState, Owner, Store, SubjectId, UpstreamClient},
     telemetry::causes,
     web::{BasePath, Origin},
 };
@@ -53,7 +51,6 @@ pub struct Connections {
     authorization: AuthorizationClient,
     discovery: Discovery,
     base_path: BasePath,
-    servers: Arc<Servers>,
     warm: Warm,
     refreshing: Mutex<HashMap<ConnectionKey, Arc<Mutex<()>>>>,
     holder: String,
@@ -68,7 +65,6 @@ impl Connections {
         authorization: AuthorizationClient,
         discovery: Discovery,
         base_path: BasePath,
-        servers: Arc<Servers>,
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
@@ -77,7 +73,6 @@ impl Connections {
             authorization,
             discovery,
             base_path,
-            servers,
             warm: Warm::default(),
             refreshing: Mutex::default(),
             holder: random_token(""),
@@ -174,11 +169,8 @@ impl Connections {
             scope: (!scopes.is_empty()).then_some(scopes.as_str()),
         };
         let client = self.authorization.register(server, &registrant).await?;
-        let sealed_details = sealed::seal(
-            &self.key_ring,
-            &client_context(&server.issuer, redirect_uri),
-            &KeptClient::from(&client),
-        )?;
+        let sealed_details =
+            sealed::seal(&self.key_ring, &client_context(&server.issuer, redirect_uri), &KeptClient::from(&client))?;
         let kept = self
             .store
             .save_upstream_client(&UpstreamClient {
@@ -293,7 +285,9 @@ impl Connections {
 #[async_trait]
 impl Credentials for Arc<Connections> {
     async fn credential(&self, permit: &Permit, server: &Server) -> Result<Credential, NoCredential> {
-        let Some(settings) = oauth_settings(server) else { return Err(NoCredential::ConnectRequired(Need::Authenticating)) };
+        let Some(settings) = oauth_settings(server) else {
+            return Err(NoCredential::ConnectRequired(Need::Authenticating));
+        };
         let now = self.clock.now();
         let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
         let warm = self.warm.get((!shared).then(|| permit.principal().subject().as_str()), &server.id);
@@ -320,7 +314,9 @@ impl Credentials for Arc<Connections> {
         server: &Server,
         refused: &Credential,
     ) -> Result<Credential, NoCredential> {
-        let Some(settings) = oauth_settings(server) else { return Err(NoCredential::ConnectRequired(Need::Authenticating)) };
+        let Some(settings) = oauth_settings(server) else {
+            return Err(NoCredential::ConnectRequired(Need::Authenticating));
+        };
         let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
         let key = key_of(permit.principal().subject(), server, shared);
         Ok(self.refresh(&key, settings, refused.version()).await?.credential(permit))

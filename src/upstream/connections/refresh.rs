@@ -122,7 +122,11 @@ impl Connections {
                 if let TokenError::ClientRejected { .. } = &error {
                     let removed = self
                         .store
-                        .remove_upstream_client(&current.held.server.issuer, &current.held.redirect_uri, &client.client_id)
+                        .remove_upstream_client(
+                            &current.held.server.issuer,
+                            &current.held.redirect_uri,
+                            &client.client_id,
+                        )
                         .await;
                     if let Err(error) = removed {
                         tracing::debug!(%error, "a registration that the upstream does not know stays for now");

@@ -82,13 +82,21 @@ pub enum Unreadable {
 }
 
 /// Seals a value for the place that `context` names.
-pub(in crate::upstream) fn seal(key_ring: &KeyRing, context: &str, value: &impl Serialize) -> Result<Vec<u8>, Unreadable> {
+pub(in crate::upstream) fn seal(
+    key_ring: &KeyRing,
+    context: &str,
+    value: &impl Serialize,
+) -> Result<Vec<u8>, Unreadable> {
     let plain = Zeroizing::new(serde_json::to_vec(value)?);
     Ok(key_ring.seal(context, &plain))
 }
 
 /// Opens a value that was sealed for the same place.
-pub(in crate::upstream) fn open<T: DeserializeOwned>(key_ring: &KeyRing, context: &str, sealed: &[u8]) -> Result<T, Unreadable> {
+pub(in crate::upstream) fn open<T: DeserializeOwned>(
+    key_ring: &KeyRing,
+    context: &str,
+    sealed: &[u8],
+) -> Result<T, Unreadable> {
     Ok(serde_json::from_slice(&key_ring.open(context, sealed)?)?)
 }
 

@@ -37,7 +37,8 @@ impl Browser {
 
     /// Opens a link as a person does, asking for a page.
     pub async fn open_page(&mut self, url: &str) -> Page {
-        let request = self.request(Method::GET, url).header("sec-fetch-site", "none").header(header::ACCEPT, "text/html");
+        let request =
+            self.request(Method::GET, url).header("sec-fetch-site", "none").header(header::ACCEPT, "text/html");
         self.follow(url, request).await
     }
 
