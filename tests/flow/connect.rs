@@ -63,7 +63,13 @@ impl World {
 }
 
 async fn call(client: &Client, access: &str) -> Value {
-    let response = client.call("/mcp/one", access).await;
+    let request = client
+        .http
+        .post(format!("{}/mcp/one", client.origin))
+        .header(header::AUTHORIZATION, format!("Bearer {access}"))
+        .header(header::ACCEPT, "application/json, text/event-stream")
+        .json(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {}}}));
+    let response = request.send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     response.json().await.unwrap()
 }
