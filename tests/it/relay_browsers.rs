@@ -1,9 +1,6 @@
 //! Web pages, hosts and origins.
 
-use sallyport::{
-    proxy::AllowedOrigins,
-    web::{Origin, OriginRules},
-};
+use sallyport::{proxy::AllowedOrigins, web::OriginRules};
 
 use crate::support::{Request, TestEdge, Upstream};
 
