@@ -67,6 +67,13 @@ impl AuthorizationServer {
         }
     }
 
+    /// Whether the route of a grant is still configured; a client whose tokens open nothing must authorize anew.
+    pub(super) fn is_served(&self, grant: &Grant) -> bool {
+        let after_scheme = grant.resource.split_once("://").map_or("", |(_, rest)| rest);
+        let path = after_scheme.find('/').map_or("", |start| &after_scheme[start..]);
+        self.routes.of(&grant.operation_id).is_some_and(|route| route.path == path)
+    }
+
     /// Notes that a client is in use, at most once a day, for the 90 days that unused ones are kept.
     pub(super) async fn note_use(&self, client: &Client, now: Timestamp) {
         if client.last_used_at.until(now) < TOUCH_EVERY {

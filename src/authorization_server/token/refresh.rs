@@ -38,6 +38,9 @@ impl AuthorizationServer {
             Ok(None) => return refused(TokenError::InvalidGrant, "unknown_refresh_token"),
             Err(error) => return token_unavailable(request, &error),
         };
+        if !self.is_served(&grant) {
+            return refused(TokenError::InvalidGrant, "unknown_route");
+        }
         if !resource_fits(params, &grant.resource) {
             return refused(TokenError::InvalidTarget, "wrong_resource");
         }
