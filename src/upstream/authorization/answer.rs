@@ -9,12 +9,17 @@ pub(super) fn parse(body: &[u8]) -> Option<Map<String, Value>> {
     if let Ok(Value::Object(members)) = serde_json::from_slice(body) {
         return Some(members);
     }
+    // Any text parses as a form, a page with a link in it, too. A form is one word, and answers the question.
+    let body = body.trim_ascii();
+    if !body.iter().all(|byte| byte.is_ascii_graphic() && !b"<>\"".contains(byte)) {
+        return None;
+    }
     let mut members = Map::new();
     for (name, value) in form_urlencoded::parse(body).take(MAX_MEMBERS) {
         members.entry(name).or_insert_with(|| Value::String(value.into_owned()));
     }
-    // Any text parses as a form; only one that answers the question is one.
-    ["access_token", "error"].iter().any(|name| members.contains_key(*name)).then_some(members)
+    let says = |name: &str| members.get(name).is_some_and(|value| value != "");
+    (says("access_token") || says("error")).then_some(members)
 }
 
 const MAX_MEMBERS: usize = 64;
@@ -29,7 +34,19 @@ mod tests {
         assert_eq!(read(r#"{"a":1}"#).as_deref(), Some(r#"{"a":1}"#));
         assert_eq!(read("access_token=a%20b&scope=").as_deref(), Some(r#"{"access_token":"a b","scope":""}"#));
         assert_eq!(read("error=x&error=y").as_deref(), Some(r#"{"error":"x"}"#));
-        for body in ["", "Forbidden", "<html>error=1</html>", "[1]", "null", "\"error\"", "a=b", "\u{0}"] {
+        for body in [
+            "",
+            "Forbidden",
+            "<html>error=1</html>",
+            "<a&error=invalid_grant&>",
+            "see &error=invalid_grant& there",
+            "error",
+            "[1]",
+            "null",
+            "\"error\"",
+            "a=b",
+            "\u{0}",
+        ] {
             assert_eq!(read(body), None, "{body}");
         }
     }

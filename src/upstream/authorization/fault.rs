@@ -22,10 +22,14 @@ impl Fault {
             Error::Status { status, .. } => Self::of_status(*status),
             // A page where a document should be, or the way to a login, is how many hosts answer for unknown paths.
             Error::Redirected { .. } | Error::NotJson { .. } => Self::Absent,
-            Error::Timeout { .. } | Error::Connect { .. } | Error::Broken { .. } => Self::Transient,
-            Error::Dns { source: DnsError::NoSuchName | DnsError::NoAddress, .. } => Self::Lasting,
-            Error::Dns { .. } => Self::Transient,
-            Error::Blocked { .. }
+            Error::Timeout { .. }
+            | Error::Connect { .. }
+            | Error::Broken { .. }
+            | Error::Dns { source: DnsError::Timeout | DnsError::NoNameServer | DnsError::Failed(_), .. } => {
+                Self::Transient
+            }
+            Error::Dns { source: DnsError::NoSuchName | DnsError::NoAddress, .. }
+            | Error::Blocked { .. }
             | Error::NotHttps { .. }
             | Error::BadUrl { .. }
             | Error::Tls { .. }

@@ -265,10 +265,9 @@ fn authentication(
     };
     let post_only = Method::Post.is_in(supported) && !Method::Basic.is_in(supported);
     let method = match (returned, returned.and_then(Method::of)) {
-        (_, Some(Method::Post)) => Method::Post,
         // Quirk "Figma: returns a secret while saying `none`, then demands it"; Supabase does, too. In the body a secret
         // that is not demanded does no harm, because the client id stands beside it as that of a public client.
-        (_, Some(Method::None)) => Method::Post,
+        (_, Some(Method::Post | Method::None)) => Method::Post,
         (_, Some(Method::Basic)) => Method::Basic,
         (None, None) if asked != Method::None => asked,
         // RFC 7591 section 2: Basic is the default.

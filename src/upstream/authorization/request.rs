@@ -115,7 +115,8 @@ fn prompt(prompt: Prompt, offline: bool) -> Option<&'static str> {
 
 /// RFC 6749 section 3.3.
 fn is_scope(text: &str) -> bool {
-    text.len() <= MAX_SCOPE_BYTES && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
+    (1..=MAX_SCOPE_BYTES).contains(&text.len())
+        && text.bytes().all(|byte| matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e))
 }
 
 /// Quirk "Google: refresh token only with `access_type=offline` and first consent"; it knows no `offline_access`.

@@ -63,7 +63,7 @@ pub(super) fn parse(fetched: Fetched<Bytes>, host: &str, grant: Grant, delimiter
     })
 }
 
-/// The object with the access token. Quirk "Slack / GovSlack: classic `oauth.v2.access` nests user token under
+/// The object with the access token. Quirk "Slack: classic `oauth.v2.access` nests user token under
 /// `authed_user`".
 fn granted(members: &Map<String, Value>) -> Option<&Map<String, Value>> {
     let nested = || members.get("authed_user").and_then(Value::as_object);
@@ -107,21 +107,21 @@ fn scope(granted: &Map<String, Value>, delimiter: &str) -> Option<String> {
 
 /// Whether the grant is over: `invalid_grant`, or what some say instead.
 fn is_end(error: &UpstreamError, grant: Grant) -> bool {
-    match (grant, error.code()) {
-        (_, "invalid_grant") => true,
-        // GitHub; Slack.
-        (Grant::Code, code) => matches!(code, "bad_verification_code" | "invalid_code" | "code_already_used"),
-        // GitHub; Supabase; Slack.
-        (
-            Grant::RefreshToken,
-            "bad_refresh_token" | "refresh_token_not_found" | "refresh_token_already_used" | "invalid_refresh_token",
-        ) => true,
-        // Atlassian: 403 `unauthorized_client` "refresh_token is invalid"; Metabase and others: `invalid_request`. These
-        // codes mean something else elsewhere, so only a description that speaks of the refresh token makes them an end.
-        (Grant::RefreshToken, "invalid_request" | "unauthorized_client") => {
-            error.description().is_some_and(calls_refresh_token_dead)
-        }
-        (Grant::RefreshToken, _) => false,
+    let code = error.code();
+    // After `invalid_grant` come the words of GitHub, Slack and Supabase.
+    match grant {
+        Grant::Code => matches!(code, "invalid_grant" | "bad_verification_code" | "invalid_code" | "code_already_used"),
+        Grant::RefreshToken => match code {
+            "invalid_grant"
+            | "bad_refresh_token"
+            | "invalid_refresh_token"
+            | "refresh_token_not_found"
+            | "refresh_token_already_used" => true,
+            // Atlassian: 403 `unauthorized_client` "refresh_token is invalid"; Metabase and others: `invalid_request`.
+            // These codes mean something else elsewhere, so only a description of a dead refresh token makes them an end.
+            "invalid_request" | "unauthorized_client" => error.description().is_some_and(calls_refresh_token_dead),
+            _ => false,
+        },
     }
 }
 

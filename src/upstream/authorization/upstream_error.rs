@@ -19,7 +19,9 @@ pub struct UpstreamError {
 impl UpstreamError {
     pub(super) fn new(code: &str, description: Option<&str>) -> Self {
         let code = code.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-        let description = description.map(|text| text.chars().take(MAX_TEXT_CHARS).collect::<String>());
+        // Entra breaks its descriptions into lines.
+        let one_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let description = description.map(|text| one_line(text).chars().take(MAX_TEXT_CHARS).collect::<String>());
         Self {
             code: code.take(MAX_CODE).collect(),
             description: description.and_then(|text| shown_text(&text).ok().flatten()),
@@ -104,6 +106,8 @@ mod tests {
         let error = UpstreamError::new("bad\ncode<script>\u{202e}", Some(&"y".repeat(5000)));
         assert_eq!(error.code(), "badcodescript");
         assert_eq!(error.description().map(str::len), Some(MAX_TEXT_CHARS));
+        let lines = UpstreamError::new("invalid_grant", Some("AADSTS70008: expired.\r\nTrace ID: 1"));
+        assert_eq!(lines.description(), Some("AADSTS70008: expired. Trace ID: 1"));
         assert_eq!(UpstreamError::new("a", Some("turned \u{202e} round")).description(), None);
         let printed = format!("{error} {error:?}");
         assert!(!printed.contains("yy"), "{printed}");

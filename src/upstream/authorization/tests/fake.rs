@@ -3,8 +3,8 @@
 //! Any path can be told to answer something else, word for word what a real server was seen to answer.
 
 use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex},
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, LazyLock, Mutex},
 };
 
 use serde_json::{Value, json};
@@ -84,7 +84,6 @@ impl Fake {
     }
 
     /// The person at the browser allows what an authorization URL asks for; the code.
-    #[allow(dead_code)]
     pub(super) fn allow(&self, authorization_url: &Url) -> String {
         let parameter = |name| authorization_url.query_pairs().find(|(key, _)| key == name).unwrap().1.into_owned();
         assert_eq!(parameter("code_challenge_method"), "S256");
@@ -207,16 +206,22 @@ fn server_metadata() -> Value {
     })
 }
 
-/// A client that may reach `networks` although they are private.
+/// A client that may reach `networks` although they are private; made once, because that takes a while.
 pub(super) fn client(networks: &[&str]) -> Client {
+    static MADE: Mutex<BTreeMap<String, Client>> = Mutex::new(BTreeMap::new());
+    MADE.lock().unwrap().entry(networks.concat()).or_insert_with(|| new_client(networks)).clone()
+}
+
+fn new_client(networks: &[&str]) -> Client {
     let allow_private = networks.iter().map(|network| network.parse().unwrap()).collect();
     let settings = Settings { allow_private, user_agent: "sallyport/test".to_owned(), ..Settings::default() };
     Client::new(&settings, Arc::new(Resolver::system())).unwrap()
 }
 
 pub(super) fn discovery(networks: &[&str], clock: &Clock) -> Discovery {
-    let prober = Prober::new(&Settings::default(), Arc::new(Resolver::system())).unwrap();
-    Discovery::new(client(networks), prober, clock.clone())
+    static PROBER: LazyLock<Prober> =
+        LazyLock::new(|| Prober::new(&Settings::default(), Arc::new(Resolver::system())).unwrap());
+    Discovery::new(client(networks), PROBER.clone(), clock.clone())
 }
 
 /// Discovery that may reach the fake.
