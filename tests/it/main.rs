@@ -14,5 +14,7 @@ mod relay_sessions;
 mod relay_smuggling;
 mod relay_streams;
 mod relay_tls;
+mod relay_unconnected_legacy;
+mod relay_unconnected_modern;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,11 +1,10 @@
 //! The answers up to 2025-11-25.
 
-use std::collections::BTreeMap;
-
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 
-use super::{Answer, Implementation, Nothing, Notice, Tool, instructions, list_member};
+use super::{Answer, Implementation, Notice, ToolList, instructions, list_member};
 use crate::mcp::{Code, Era, Message, Request, RequestId, Version, error::error_with, modern};
 
 /// Answers one message of a client whose upstream is not connected.
@@ -20,10 +19,10 @@ pub fn answer(message: &Message<'_>, notice: &Notice<'_>) -> Answer {
     }
     match &*request.method {
         "initialize" => initialized(request, notice),
-        "ping" => Answer::result(&request.id, &Nothing {}),
-        "tools/list" => Answer::result(&request.id, &BTreeMap::from([("tools", [Tool::of(notice)])])),
+        "ping" => Answer::result(&request.id, &json!({})),
+        "tools/list" => Answer::result(&request.id, &ToolList::of(notice)),
         method => match list_member(method) {
-            Some(member) => Answer::result(&request.id, &BTreeMap::from([(member, [(); 0])])),
+            Some(member) => Answer::result(&request.id, &json!({member: []})),
             None => connect_required(&request.id, notice),
         },
     }
@@ -56,7 +55,7 @@ fn connect_required(id: &RequestId, notice: &Notice<'_>) -> Answer {
         auth_profile_id: notice.auth_profile_id,
         elicitations: [Elicitation {
             mode: "url",
-            elicitation_id: notice.elicitation_id,
+            id: notice.elicitation_id,
             url: notice.url,
             message: notice.message,
         }],
@@ -78,10 +77,10 @@ struct Data<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Elicitation<'a> {
     mode: &'static str,
-    elicitation_id: &'a str,
+    #[serde(rename = "elicitationId")]
+    id: &'a str,
     url: &'a str,
     message: &'a str,
 }

@@ -10,6 +10,7 @@ mod modern;
 
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::{Value, json};
 
 pub use legacy::answer as legacy_answer;
 pub use modern::{answer as modern_answer, connected_answer, declined_answer, input_key};
@@ -85,12 +86,14 @@ struct Tool {
 #[derive(Serialize)]
 struct Schema {
     r#type: &'static str,
-    properties: Nothing,
+    properties: Value,
 }
 
-/// An empty object.
+/// A list of that tool alone.
 #[derive(Serialize)]
-struct Nothing {}
+struct ToolList {
+    tools: [Tool; 1],
+}
 
 #[derive(Serialize)]
 struct Implementation<'a> {
@@ -98,14 +101,15 @@ struct Implementation<'a> {
     version: &'static str,
 }
 
-impl Tool {
+impl ToolList {
     fn of(notice: &Notice<'_>) -> Self {
-        Self {
+        let tool = Tool {
             name: TOOL,
             title: format!("Connect {}", notice.upstream_title),
             description: format!("{} Call this tool to get the link.", notice.message),
-            input_schema: Schema { r#type: "object", properties: Nothing {} },
-        }
+            input_schema: Schema { r#type: "object", properties: json!({}) },
+        };
+        Self { tools: [tool] }
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use serde::Serialize;
+use serde_json::{Value, json};
 
-use super::{Answer, Implementation, Nothing, Notice, TOOL, Tool, instructions, list_member};
+use super::{Answer, Implementation, Notice, TOOL, ToolList, instructions, list_member};
 use crate::mcp::{
     Code, Request, RequestId, Version,
     error::error_with,
@@ -28,15 +29,12 @@ pub fn answer(
         "server/discover" => {
             let discovered = Discovered {
                 supported_versions: [Version::V2026_07_28.to_string()],
-                capabilities: BTreeMap::from([("tools", Nothing {})]),
+                capabilities: json!({"tools": {}}),
                 instructions: instructions(notice),
             };
             Answer::result(id, &Complete::kept_by_nobody(discovered, notice))
         }
-        "tools/list" => {
-            let tools = BTreeMap::from([("tools", [Tool::of(notice)])]);
-            Answer::result(id, &Complete::kept_by_nobody(tools, notice))
-        }
+        "tools/list" => Answer::result(id, &Complete::kept_by_nobody(ToolList::of(notice), notice)),
         method if may_ask(method) && abilities.url_elicitation => {
             Answer::result(id, &InputRequired::of(notice, state()))
         }
@@ -45,16 +43,13 @@ pub fn answer(
             Answer::result(id, &Complete::tool_result(text, true, notice.service))
         }
         method if may_ask(method) => {
-            let data = Required { required_capabilities: URL_ELICITATION };
+            let data = json!({"requiredCapabilities": {"elicitation": {"url": {}}}});
             let message = format!("{} This requires URL elicitation.", notice.message);
             let body = error_with(Some(id), Code::MISSING_CAPABILITY, &message, Some(&data));
             Answer::message(StatusCode::BAD_REQUEST, body)
         }
         method => match list_member(method) {
-            Some(member) => {
-                let list = BTreeMap::from([(member, [(); 0])]);
-                Answer::result(id, &Complete::kept_by_nobody(list, notice))
-            }
+            Some(member) => Answer::result(id, &Complete::kept_by_nobody(json!({member: []}), notice)),
             None => not_connected(id, notice),
         },
     }
@@ -145,7 +140,7 @@ struct Text {
 #[serde(rename_all = "camelCase")]
 struct Discovered {
     supported_versions: [String; 1],
-    capabilities: BTreeMap<&'static str, Nothing>,
+    capabilities: Value,
     instructions: String,
 }
 
@@ -161,11 +156,11 @@ struct InputRequired<'a> {
 #[derive(Serialize)]
 struct Elicit<'a> {
     method: &'static str,
-    params: Url<'a>,
+    params: Opening<'a>,
 }
 
 #[derive(Serialize)]
-struct Url<'a> {
+struct Opening<'a> {
     mode: &'static str,
     url: &'a str,
     message: &'a str,
@@ -173,7 +168,7 @@ struct Url<'a> {
 
 impl<'a> InputRequired<'a> {
     fn of(notice: &Notice<'a>, request_state: String) -> Self {
-        let params = Url { mode: "url", url: notice.url, message: notice.message };
+        let params = Opening { mode: "url", url: notice.url, message: notice.message };
         let ask = Elicit { method: "elicitation/create", params };
         Self {
             result_type: "input_required",
@@ -185,26 +180,8 @@ impl<'a> InputRequired<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Required {
-    required_capabilities: Elicitation<UrlOnly>,
-}
-
-#[derive(Serialize)]
-struct Elicitation<T> {
-    elicitation: T,
-}
-
-#[derive(Serialize)]
-struct UrlOnly {
-    url: Nothing,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Unconnected<'a> {
     state: &'static str,
     upstream_server_id: &'a str,
     auth_url: &'a str,
 }
-
-const URL_ELICITATION: Elicitation<UrlOnly> = Elicitation { elicitation: UrlOnly { url: Nothing {} } };

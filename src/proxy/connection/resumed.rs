@@ -3,7 +3,10 @@
 use http::Method;
 use pingora::proxy::Session;
 
-use super::{required::Refused, state::Returned};
+use super::{
+    required::Refused,
+    state::{ConnectStates, Returned},
+};
 use crate::{
     mcp::{
         Message, Request,
@@ -53,7 +56,7 @@ impl Gateway {
         else {
             return Ok(Resumption::Untouched);
         };
-        let prefix = self.states.prefix(origin, permit);
+        let prefix = ConnectStates::prefix(origin, permit);
         if !std::str::from_utf8(body).is_ok_and(|text| text.contains(&prefix)) {
             return Ok(Resumption::Untouched);
         }

@@ -76,7 +76,7 @@ impl ConnectStates {
     /// What our states for this route begin with.
     ///
     /// It holds the route's own URL, digested, because an upstream may be such a gateway itself.
-    pub fn prefix(&self, origin: &Origin, permit: &Permit) -> String {
+    pub fn prefix(origin: &Origin, permit: &Permit) -> String {
         let digest = Digest::of(&format!("{origin}{}", permit.route().path));
         format!("sallyport.connect.{}.", URL_SAFE_NO_PAD.encode(&digest.as_bytes()[..9]))
     }
@@ -96,7 +96,7 @@ impl ConnectStates {
         };
         // Nothing in it can fail to be JSON: there are only texts and numbers.
         let plain = serde_json::to_vec(&sealed).unwrap_or_default();
-        let mut state = self.prefix(origin, permit);
+        let mut state = Self::prefix(origin, permit);
         URL_SAFE_NO_PAD.encode_string(self.keys.seal(&context(permit), &plain), &mut state);
         state
     }
@@ -110,7 +110,7 @@ impl ConnectStates {
         request: &Request<'_>,
     ) -> Result<Option<Returned>, BadReturn> {
         let Some(state) = request.params.string(STATE) else { return Ok(None) };
-        let Some(state) = state.strip_prefix(&self.prefix(origin, permit)) else { return Ok(None) };
+        let Some(state) = state.strip_prefix(&Self::prefix(origin, permit)) else { return Ok(None) };
         let sealed: Sealed = URL_SAFE_NO_PAD
             .decode(state)
             .ok()
@@ -157,16 +157,12 @@ fn responses(request: &Request<'_>, key: &str) -> Result<(bool, Option<String>),
         return Ok((false, None));
     }
     let responses = request.params.object(RESPONSES).ok_or(BadReturn::Malformed)?;
-    let declined = match responses.get(key) {
-        None => false,
-        Some(_) => {
-            let action = responses.object(key).and_then(|response| response.string("action"));
-            match action.as_deref() {
-                Some("accept") => false,
-                Some("decline" | "cancel") => true,
-                _ => return Err(BadReturn::Malformed),
-            }
-        }
+    let action = responses.object(key).and_then(|response| response.string("action"));
+    let declined = match action.as_deref() {
+        Some("accept") => false,
+        Some("decline" | "cancel") => true,
+        None if responses.get(key).is_none() => false,
+        _ => return Err(BadReturn::Malformed),
     };
     let mut others = responses.members().filter(|(name, _)| *name != key).peekable();
     let others = others.peek().is_some().then(|| write_object(others));
