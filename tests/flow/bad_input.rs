@@ -171,7 +171,7 @@ async fn bad_token_and_revocation_requests() {
     let (client, two) = (&scene.client, scene.gateway.url("/mcp/two"));
     let refresh = [("grant_type", "refresh_token"), ("refresh_token", scene.tokens.refresh.as_str())];
     let with = |parameter: (&'static str, &'static str)| [refresh[0], refresh[1], parameter];
-    let basic = |request: RequestBuilder| request.basic_auth(&scene.confidential.id.replace(':', "%3A"), Some("wrong"));
+    let basic = |request: RequestBuilder| request.basic_auth(scene.confidential.id.replace(':', "%3A"), Some("wrong"));
     let code = ("code", scene.code.as_str());
     let moved = [("grant_type", "authorization_code"), code, ("code_verifier", &client.verifier), ("resource", &two)];
     for (request, status, error, reason) in [

@@ -240,14 +240,14 @@ fn no_secret_is_in_the_debug_output_or_the_description() {
 
 #[test]
 fn what_the_program_cannot_do_yet_is_named_with_its_place() {
-    let config =
-        load_valid(&with_upstream("").replace("    upstream:", "    capabilities: {tools: []}\n    upstream:"));
+    let config = load_valid(
+        &with_upstream("authMode: id-jag").replace("    upstream:", "    capabilities: {tools: []}\n    upstream:"),
+    );
     let lines: Vec<String> = unavailable(&config).iter().map(ToString::to_string).collect();
     assert_eq!(
         lines,
         [
-            "7:7: routes[0].upstream.authMode: authMode `user-oauth` (the default; set `none` or `header`) is not available in \
-             this version",
+            "8:17: routes[0].upstream.authMode: authMode `id-jag` is not available in this version",
             "5:27: routes[0].capabilities.tools: the capability filter is not available in this version",
         ]
     );

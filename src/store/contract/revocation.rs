@@ -99,14 +99,15 @@ async fn a_persons_grants_are_the_living_ones_newest_first(home: Home) {
     for (grant, age) in grants.iter_mut().zip([20, 10, 5, 5]) {
         grant.created_at = NOW.minus(SECOND * age);
     }
-    grants[3].expires_at = NOW;
+    grants[3].expires_at = NOW.plus(SECOND);
     for grant in &grants {
         keep_grant_with_tokens(&*store, grant).await;
     }
     let mut strangers = grant("stranger");
     strangers.subject = SubjectId::from_stored("sub_stranger".to_owned());
     keep_grant_with_tokens(&*store, &strangers).await;
-    store.revoke_grant(&grants[2].id, NOW).await.unwrap();
-    let living: Vec<_> = store.grants_of(&grants[0].subject, NOW).await.unwrap().into_iter().map(|g| g.id).collect();
+    let later = NOW.plus(SECOND);
+    store.revoke_grant(&grants[2].id, later).await.unwrap();
+    let living: Vec<_> = store.grants_of(&grants[0].subject, later).await.unwrap().into_iter().map(|g| g.id).collect();
     assert_eq!(living, [grants[1].id.clone(), grants[0].id.clone()]);
 }

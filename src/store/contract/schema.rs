@@ -50,6 +50,7 @@ async fn a_schema_from_before_connections_gets_them_and_keeps_its_rows(home: Hom
     for table in ["connections", "connect_flows", "upstream_clients", "spent_tickets", "leases"] {
         home.execute(&format!("DROP TABLE {table}")).await;
     }
+    home.execute("DROP INDEX grants_by_subject").await;
     home.execute("DELETE FROM schema_version WHERE version = 2").await;
     let store = home.open();
     store.migrate().await.unwrap();

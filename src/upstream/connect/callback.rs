@@ -87,15 +87,13 @@ impl Connect {
         tracing::info!(event = "mcp_auth_upstream_connection_established", requestId = %request.id,
             subjectId = %signed_in.user().subject, operationId = %route.operation_id, upstreamServerId = upstream_id,
             outcome = "success", "connected");
-        match &flow.interaction {
-            Some(interaction) => Response::see_other(&self.setup_path(interaction)),
-            None => {
-                let page = pages::Connected {
-                    upstream: safe_text(&route.upstream_title),
-                    back: Some(LocalHref::new(&self.settings.base_path.path(super::ACCOUNT))),
-                };
-                page_response(&page, StatusCode::OK)
-            }
+        if let Some(interaction) = &flow.interaction {
+            return Response::see_other(&self.setup_path(interaction));
         }
+        let account = LocalHref::new(&self.settings.base_path.path(super::ACCOUNT));
+        page_response(
+            &pages::Connected { upstream: safe_text(&route.upstream_title), back: Some(account) },
+            StatusCode::OK,
+        )
     }
 }
