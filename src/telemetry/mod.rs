@@ -86,11 +86,14 @@ mod tests {
     use std::io;
 
     use super::causes;
-    use crate::store;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("the store is unavailable")]
+    struct Unavailable(#[source] io::Error);
 
     #[test]
     fn an_error_is_logged_with_its_causes() {
-        let error = store::Error::Unavailable(Box::new(io::Error::other("connection refused")));
+        let error = Unavailable(io::Error::other("connection refused"));
         assert_eq!(causes(&error).to_string(), "the store is unavailable: connection refused");
     }
 }

@@ -294,7 +294,7 @@ async fn bad_tokens_methods_paths_and_hosts() {
         (scene.call("/mcp/one", &bearer(&scene.tokens.refresh)), UNAUTHORIZED, "invalid_token", "invalid_token"),
         (scene.call("/mcp/one", &bearer(&revoked.access)), UNAUTHORIZED, "invalid_token", "invalid_token"),
         (scene.call("/mcp/two", &bearer(&scene.tokens.access)), UNAUTHORIZED, "invalid_token", "invalid_audience"),
-        (scene.call("/mcp/one", &bearer(&"x".repeat(600))), BAD, "invalid_request", "invalid_request"),
+        (scene.call("/mcp/one", &bearer(&"x".repeat(600))), UNAUTHORIZED, "invalid_token", "invalid_token"),
         (
             scene.call("/mcp/one", &bearer(&"x".repeat(40_000))),
             StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
