@@ -9,6 +9,7 @@ use std::{
 
 use anyhow::{Context, bail};
 use async_trait::async_trait;
+use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{endpoints::OwnEndpoints, key_file};
 use crate::{
@@ -86,7 +87,7 @@ pub(super) fn gateway(
         routes,
         servers: Arc::new(servers(config)?),
         origin_rules: OriginRules {
-            public_origins: config.server.public_origins.iter().filter_map(origin).collect(),
+            public_origins: config.server.public_origins.iter().map(origin).collect::<anyhow::Result<_>>()?,
             trusted_proxies: config.server.trusted_proxies.clone(),
         },
         allowed_origins: allowed_origins(config),
@@ -103,14 +104,15 @@ fn allowed_origins(config: &Config) -> proxy::AllowedOrigins {
     for entry in &config.server.allowed_origins {
         match entry {
             config::AllowedOrigin::Any => allowed.any = true,
-            config::AllowedOrigin::Exactly(only) => allowed.listed.extend(origin(only)),
+            config::AllowedOrigin::Exactly(only) => allowed.listed.push(only.to_string()),
         }
     }
     allowed
 }
 
-fn origin(origin: &config::Origin) -> Option<Origin> {
-    Origin::parse(&origin.to_string())
+/// An origin that was lost on the way would leave the gateway open to every `Host`, so it stops the start.
+fn origin(origin: &config::Origin) -> anyhow::Result<Origin> {
+    Origin::parse(&origin.to_string()).with_context(|| format!("{origin} cannot be used as an origin"))
 }
 
 fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
@@ -186,7 +188,11 @@ fn servers(config: &Config) -> anyhow::Result<upstream::Servers> {
 }
 
 fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstream::Server> {
-    let ca_file = upstream.tls.ca_file.as_deref().or(config.outbound.ca_file.as_deref());
+    let ca_pem = match (&upstream.tls.ca_file, &config.outbound.ca_file) {
+        (Some(own), _) => Some(read(own)?),
+        (None, Some(further)) => Some(with_system_authorities(read(further)?)),
+        (None, None) => None,
+    };
     let client_identity = upstream.tls.client.as_ref().map(|client| {
         let key = String::from_utf8(read(&client.key)?)
             .with_context(|| format!("{} is not a PEM file", client.key.display()))?;
@@ -211,9 +217,20 @@ fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstre
         response_timeout: upstream.response_timeout,
         forward_search: upstream.forward_search,
         follow_redirects: upstream.follow_redirects,
-        tls: upstream::Tls { ca_pem: read_optional(ca_file)?, client_identity: client_identity.transpose()? },
+        tls: upstream::Tls { ca_pem, client_identity: client_identity.transpose()? },
         credential,
     })
+}
+
+/// Authorities of the operator beside the machine's own, since Pingora takes a peer's list in place of the usual one.
+fn with_system_authorities(mut pem: Vec<u8>) -> Vec<u8> {
+    for certificate in rustls_native_certs::load_native_certs().certs {
+        let base64 = STANDARD.encode(&certificate);
+        pem.extend_from_slice(
+            format!("\n-----BEGIN CERTIFICATE-----\n{base64}\n-----END CERTIFICATE-----\n").as_bytes(),
+        );
+    }
+    pem
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {

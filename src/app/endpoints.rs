@@ -47,7 +47,7 @@ impl OwnEndpoints {
     /// What a person sees who opens the gateway itself.
     fn landing(&self, request: &Request) -> Response {
         if request.method != Method::GET {
-            return Response::method_not_allowed("GET");
+            return Response::method_not_allowed(&request.id, "GET, HEAD");
         }
         let routes = self
             .routes

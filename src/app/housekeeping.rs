@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use pingora::{server::ShutdownWatch, services::background::BackgroundService};
 
-use crate::{clock::Clock, store::Store};
+use crate::{clock::Clock, store::Store, telemetry::causes};
 
 /// The background task that cleans up.
 pub(super) struct Housekeeping {
@@ -35,7 +35,7 @@ impl Housekeeping {
                 Ok(0) => return,
                 Ok(removed) => tracing::debug!(removed, "expired rows removed"),
                 Err(error) => {
-                    tracing::warn!(event = "mcp_store_cleanup_failed", %error, "expired rows could not be removed");
+                    tracing::warn!(event = "mcp_store_cleanup_failed", error = %causes(&error), "expired rows could not be removed");
                     return;
                 }
             }

@@ -1,21 +1,22 @@
 //! The key file of the embedded store: made on first start, readable by its owner only.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs,
     io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::PermissionsExt,
     path::Path,
 };
 
 use anyhow::{Context, bail};
 use base64::{Engine, engine::general_purpose::STANDARD};
+use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
 use crate::crypto::{Key, random_bytes};
 
 /// The key in the file at `path`, made if there is none.
 ///
-/// The file is created under another name and linked into place, so that of two processes that start at once both use
+/// The file is written under another name and then put into place, so that of two processes that start at once both use
 /// the same key, and a crash leaves no half-written one.
 pub(super) fn load_or_create(path: &Path) -> anyhow::Result<Key> {
     if !path.try_exists().with_context(|| format!("cannot look for the key file {}", path.display()))? {
@@ -25,21 +26,17 @@ pub(super) fn load_or_create(path: &Path) -> anyhow::Result<Key> {
 }
 
 fn create(path: &Path) -> io::Result<()> {
-    if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory)?;
-    }
-    let fresh = path.with_extension(format!("{}.new", std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&fresh)?;
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    // Made for its owner only.
+    let mut file = NamedTempFile::new_in(directory)?;
     let text = Zeroizing::new(STANDARD.encode(*Zeroizing::new(random_bytes::<32>())));
-    let linked = file
-        .write_all(text.as_bytes())
-        .and_then(|()| file.write_all(b"\n"))
-        .and_then(|()| file.sync_all())
-        .and_then(|()| fs::hard_link(&fresh, path));
-    fs::remove_file(&fresh)?;
-    match linked {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        other => other,
+    file.write_all(text.as_bytes())?;
+    file.write_all(b"\n")?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(kept) if kept.error.kind() != io::ErrorKind::AlreadyExists => Err(kept.error),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

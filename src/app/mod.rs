@@ -8,9 +8,14 @@ mod housekeeping;
 mod key_file;
 mod signals;
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    net::TcpListener,
+    path::Path,
+    process,
+    sync::{Arc, atomic::AtomicBool},
+};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use pingora::{
     server::{
         RunArgs, Server, ShutdownSignalWatch,
@@ -29,8 +34,6 @@ use crate::{
 pub struct Start {
     /// Take the listening sockets over from the running process.
     pub upgrade: bool,
-    /// Bring the store's schema up to date first.
-    pub migrate: bool,
     /// The clock.
     pub clock: Clock,
     /// What ends the gateway; unset: the signals of the process.
@@ -41,15 +44,22 @@ pub struct Start {
 
 impl Default for Start {
     fn default() -> Self {
-        Self { upgrade: false, migrate: true, clock: Clock::system(), shutdown: None, beside: Vec::new() }
+        Self { upgrade: false, clock: Clock::system(), shutdown: None, beside: Vec::new() }
     }
 }
 
 /// Serves until the shutdown signal.
 pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
-    if start.migrate {
-        migrate(config)?;
+    let hands_over = config.server.upgrade_socket.is_some();
+    if start.upgrade && !hands_over {
+        bail!(
+            "--upgrade needs `server.upgradeSocket`, the socket that the running process hands its listeners over at"
+        );
     }
+    if !start.upgrade {
+        check_addresses(config)?;
+    }
+    migrate(config)?;
     let draining = Arc::new(AtomicBool::new(false));
     let store = assemble::store(config)?;
     let parts = assemble::gateway(config, Arc::clone(&store), start.clock.clone(), Arc::clone(&draining))?;
@@ -67,9 +77,47 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     for service in start.beside {
         server.add_boxed_service(service);
     }
-    let shutdown_signal = start.shutdown.unwrap_or_else(|| Box::new(signals::Signals { draining }));
+    let shutdown_signal = start.shutdown.unwrap_or_else(|| Box::new(signals::Signals { draining, hands_over }));
+    let _pid_file = config.server.pid_file.as_deref().map(PidFile::write).transpose()?;
+    tracing::info!(event = "mcp_gateway_started", listen = %addresses(config), admin = %config.server.admin_listen,
+        routes = config.routes.len(), version = env!("CARGO_PKG_VERSION"), "serving");
     server.run(RunArgs { shutdown_signal });
     Ok(())
+}
+
+/// Pingora takes half a minute to give up on an address that is in use, and then stays without a listener.
+fn check_addresses(config: &Config) -> anyhow::Result<()> {
+    let public = config.server.listen.iter().map(|listener| (listener.address, "server.listen"));
+    for (address, key) in public.chain([(config.server.admin_listen, "server.adminListen")]) {
+        TcpListener::bind(address)
+            .with_context(|| format!("cannot listen at {address} (`{key}`); is another process using it?"))?;
+    }
+    Ok(())
+}
+
+fn addresses(config: &Config) -> String {
+    let addresses: Vec<_> = config.server.listen.iter().map(|listener| listener.address.to_string()).collect();
+    addresses.join(", ")
+}
+
+/// Tells others who we are; taken away at the end, unless a successor wrote its own.
+struct PidFile<'p>(&'p Path);
+
+impl<'p> PidFile<'p> {
+    fn write(path: &'p Path) -> anyhow::Result<Self> {
+        std::fs::write(path, format!("{}\n", process::id()))
+            .with_context(|| format!("cannot write `server.pidFile` {}", path.display()))?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for PidFile<'_> {
+    fn drop(&mut self) {
+        let ours = std::fs::read_to_string(self.0).is_ok_and(|text| text.trim() == process::id().to_string());
+        if ours && let Err(error) = std::fs::remove_file(self.0) {
+            tracing::warn!(event = "mcp_gateway_stopping", %error, "the pid file stays");
+        }
+    }
 }
 
 /// Brings the store's schema up to date.
@@ -84,7 +132,6 @@ fn server_conf(config: &Config) -> ServerConf {
         threads: config.server.threads,
         grace_period_seconds: Some(config.server.grace_period.as_secs()),
         graceful_shutdown_timeout_seconds: Some(1),
-        pid_file: config.server.pid_file.as_ref().map_or_else(String::new, |path| path.display().to_string()),
         ..ServerConf::default()
     };
     if let Some(path) = &config.server.upgrade_socket {

@@ -12,6 +12,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// SIGTERM drains and ends, SIGQUIT hands the sockets to a successor and drains, SIGINT ends at once.
 pub struct Signals {
     pub(super) draining: Arc<AtomicBool>,
+    /// Whether a socket for the handover is configured; without one SIGQUIT is like SIGTERM, since the place that Pingora
+    /// would use instead is open to everybody on this machine.
+    pub(super) hands_over: bool,
 }
 
 #[async_trait]
@@ -31,8 +34,13 @@ impl ShutdownSignalWatch for Signals {
             }
             () = quit.arrives() => {
                 self.draining.store(true, Ordering::Release);
-                tracing::info!(event = "mcp_gateway_upgrading", "handing over to the new process");
-                ShutdownSignal::GracefulUpgrade
+                if self.hands_over {
+                    tracing::info!(event = "mcp_gateway_upgrading", "handing over to the new process");
+                    ShutdownSignal::GracefulUpgrade
+                } else {
+                    tracing::info!(event = "mcp_gateway_stopping", "draining, then stopping");
+                    ShutdownSignal::GracefulTerminate
+                }
             }
         }
     }

@@ -10,20 +10,24 @@ use super::AuthorizationServer;
 use crate::{
     clock::Timestamp,
     crypto::random_token,
-    identity::{SETUP, Trouble, setup_location, trouble_page},
-    oauth::{AuthorizationError, CodeChallenge, Params, RedirectTarget, ResourceUri, scope},
+    identity::{SETUP, Trouble, setup_location, store_trouble, trouble_page},
+    oauth::{AuthorizationError, CodeChallenge, Duplicate, Params, PkceError, RedirectTarget, ResourceUri, scope},
     routes::Route,
     store::{Client, ClientId, Interaction, InteractionId},
     web::{Origin, Request, Response},
 };
 
 /// What a request is for, once everything about it is right.
+#[derive(Default)]
 struct Asked {
     operation_id: String,
     resource: String,
     code_challenge: String,
     scope: String,
 }
+
+/// What is wrong with a request: what the client is told, and the reason for the log.
+struct Flaw(AuthorizationError, &'static str);
 
 impl AuthorizationServer {
     /// Accepts an authorization request; `route_path` is what follows the endpoint's path.
@@ -32,65 +36,78 @@ impl AuthorizationServer {
             "" => None,
             path => match self.routes.at(path) {
                 Some(route) => Some(route.as_ref()),
-                None => return trouble_page(request, &UNKNOWN_ROUTE),
+                None => return refused(request, None, &UNKNOWN_ROUTE),
             },
         };
         let Ok(params) = Params::parse(request.query.as_deref().unwrap_or_default().as_bytes()) else {
-            return trouble_page(request, &Trouble::MALFORMED);
+            return refused(request, None, &Trouble::MALFORMED);
         };
         let client = match self.client(&params).await {
             Ok(Some(client)) => client,
-            Ok(None) => return unknown_client(request),
-            Err(error) => return Self::store_trouble(request, &error),
+            Ok(None) => return refused(request, None, &UNKNOWN_CLIENT),
+            Err(error) => return store_trouble(request, &error),
         };
         let Some(target) = params
             .get("redirect_uri")
             .ok()
             .and_then(|requested| RedirectTarget::matched(&client.redirect_uris, requested).ok())
         else {
-            return foreign_redirect(request, &client.id);
+            return refused(request, Some(&client.id), &FOREIGN_REDIRECT);
         };
         let state = match params.get("state") {
             Ok(state) => state.map(ToOwned::to_owned),
-            Err(_duplicate) => return trouble_page(request, &Trouble::MALFORMED),
+            Err(_duplicate) => return refused(request, Some(&client.id), &Trouble::MALFORMED),
         };
         let issuer = implied.map_or_else(|| request.origin.to_string(), |route| canonical(&request.origin, route));
-        let asked = self.check(&params, &request.origin, implied);
-
-        let now = self.clock.now();
-        let interaction = interaction(client.id, &target, state, issuer, asked, now, self.settings.interaction_ttl);
-        self.begin(request, interaction, &target, now).await
-    }
-
-    /// Keeps the interaction and sends the browser to its first prompt.
-    async fn begin(
-        &self,
-        request: &Request,
-        mut interaction: Interaction,
-        target: &RedirectTarget,
-        now: Timestamp,
-    ) -> Response {
-        if let Some(error) = &interaction.error {
-            tracing::info!(event = "mcp_auth_authorization_rejected", requestId = %request.id,
-                clientId = %interaction.client_id, reasonCode = %error, "authorization request refused");
-        }
         let signed_in = match self.identity.signed_in(request).await {
             Ok(signed_in) => signed_in,
-            Err(error) => return Self::store_trouble(request, &error),
+            Err(error) => return store_trouble(request, &error),
         };
-        if let (Some(_), Some(error)) = (&signed_in, &interaction.error) {
-            return Response::see_other(&failure(target, error, &interaction));
+        let (asked, flaw) = match self.check(&params, &request.origin, implied) {
+            Ok(asked) => (asked, None),
+            Err(flaw) => (Asked::default(), Some(flaw)),
+        };
+        let now = self.clock.now();
+        let interaction = Interaction {
+            id: InteractionId(random_token("")),
+            client_id: client.id,
+            redirect_uri: target.as_str().to_owned(),
+            state,
+            code_challenge: asked.code_challenge,
+            operation_id: asked.operation_id,
+            resource: asked.resource,
+            issuer,
+            scope: asked.scope,
+            error: flaw.as_ref().map(|Flaw(error, _)| error.as_str().to_owned()),
+            session: signed_in.as_ref().map(|signed_in| *signed_in.digest()),
+            created_at: now,
+            expires_at: now.plus(self.settings.interaction_ttl),
+        };
+        if let Some(Flaw(error, reason)) = flaw {
+            log_refusal(request, Some(&interaction.client_id), reason);
+            if signed_in.is_some() {
+                return Response::see_other(&failure(&target, error.as_str(), &interaction)).because(reason);
+            }
         }
-        interaction.session = signed_in.as_ref().map(|signed_in| *signed_in.digest());
-        if let Err(error) = self.store.create_interaction(&interaction).await {
-            return Self::store_trouble(request, &error);
+        self.begin(request, &interaction, now).await
+    }
+
+    /// Sends the browser to its first prompt and keeps the interaction.
+    async fn begin(&self, request: &Request, interaction: &Interaction, now: Timestamp) -> Response {
+        let prompt = if interaction.session.is_some() {
+            Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), &interaction.id))
+        } else {
+            match self.identity.begin_login(request, &interaction.id).await {
+                Ok(login) => login,
+                Err(page) => return page,
+            }
+        };
+        if let Err(error) = self.store.create_interaction(interaction).await {
+            return store_trouble(request, &error);
         }
-        if let Err(error) = self.store.touch_client(&interaction.client_id, now).await {
-            return Self::store_trouble(request, &error);
-        }
-        match signed_in {
-            Some(_) => Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), &interaction.id)),
-            None => self.identity.begin_login(request, &interaction.id).await,
+        match self.store.touch_client(&interaction.client_id, now).await {
+            Ok(()) => prompt,
+            Err(error) => store_trouble(request, &error),
         }
     }
 
@@ -102,24 +119,27 @@ impl AuthorizationServer {
     }
 
     /// Checks everything that the client can be told about by redirect.
-    fn check(&self, params: &Params, origin: &Origin, implied: Option<&Route>) -> Result<Asked, AuthorizationError> {
-        let one = |name| params.get(name).map_err(|_duplicate| AuthorizationError::InvalidRequest);
-        if one("request")?.is_some() {
-            return Err(AuthorizationError::InvalidRequest);
+    fn check(&self, params: &Params, origin: &Origin, implied: Option<&Route>) -> Result<Asked, Flaw> {
+        use AuthorizationError as Error;
+        let one = |name| params.get(name).map_err(|Duplicate(_)| Flaw(Error::InvalidRequest, "repeated_parameter"));
+        if one("request")?.is_some() || one("request_uri")?.is_some() {
+            return Err(Flaw(Error::InvalidRequest, "request_object"));
         }
         match one("response_type")? {
             Some("code") => {}
-            Some(_) => return Err(AuthorizationError::UnsupportedResponseType),
-            None => return Err(AuthorizationError::InvalidRequest),
+            Some(_) => return Err(Flaw(Error::UnsupportedResponseType, "unsupported_response_type")),
+            None => return Err(Flaw(Error::InvalidRequest, "missing_response_type")),
         }
         if one("response_mode")?.is_some_and(|mode| mode != "query") {
-            return Err(AuthorizationError::InvalidRequest);
+            return Err(Flaw(Error::InvalidRequest, "unsupported_response_mode"));
         }
         let challenge = CodeChallenge::parse(one("code_challenge")?, one("code_challenge_method")?)
-            .map_err(|_pkce| AuthorizationError::InvalidRequest)?;
-        let resource = params.get("resource").map_err(|_duplicate| AuthorizationError::InvalidTarget)?;
-        let route = self.resource(resource, origin, implied)?;
-        let scope = scope::grant_scope(one("scope")?).map_err(|_syntax| AuthorizationError::InvalidScope)?;
+            .map_err(|error| Flaw(Error::InvalidRequest, pkce_reason(error)))?;
+        let scope =
+            scope::grant_scope(one("scope")?).map_err(|_syntax| Flaw(Error::InvalidScope, "malformed_scope"))?;
+        let resource =
+            params.get("resource").map_err(|Duplicate(_)| Flaw(Error::InvalidTarget, "several_resources"))?;
+        let route = self.route(resource, origin, implied)?;
         Ok(Asked {
             operation_id: route.operation_id.clone(),
             resource: canonical(origin, route),
@@ -129,20 +149,22 @@ impl AuthorizationServer {
     }
 
     /// The route that the request is for (RFC 8707): the one it names, which must be the implied one if there is one.
-    fn resource<'s>(
+    fn route<'s>(
         &'s self,
         requested: Option<&str>,
         origin: &Origin,
         implied: Option<&'s Route>,
-    ) -> Result<&'s Route, AuthorizationError> {
+    ) -> Result<&'s Route, Flaw> {
         let only = implied.or_else(|| self.routes.sole().map(AsRef::as_ref));
-        let Some(requested) = requested else { return only.ok_or(AuthorizationError::InvalidTarget) };
+        let Some(requested) = requested else {
+            return only.ok_or(Flaw(AuthorizationError::InvalidTarget, "missing_resource"));
+        };
         self.routes
             .iter()
             .map(AsRef::as_ref)
             .filter(|route| implied.is_none_or(|implied| implied == *route))
             .find(|route| is_resource(&canonical(origin, route), requested))
-            .ok_or(AuthorizationError::InvalidTarget)
+            .ok_or(Flaw(AuthorizationError::InvalidTarget, "wrong_resource"))
     }
 }
 
@@ -162,64 +184,40 @@ pub(super) fn failure(target: &RedirectTarget, error: &str, interaction: &Intera
     target.failure(error, error.description(), interaction.state.as_deref(), &interaction.issuer)
 }
 
-fn interaction(
-    client_id: ClientId,
-    target: &RedirectTarget,
-    state: Option<String>,
-    issuer: String,
-    asked: Result<Asked, AuthorizationError>,
-    now: Timestamp,
-    ttl: std::time::Duration,
-) -> Interaction {
-    let (asked, error) = match asked {
-        Ok(asked) => (Some(asked), None),
-        Err(error) => (None, Some(error.as_str().to_owned())),
-    };
-    let asked = asked.unwrap_or_else(|| Asked {
-        operation_id: String::new(),
-        resource: String::new(),
-        code_challenge: String::new(),
-        scope: String::new(),
-    });
-    Interaction {
-        id: InteractionId(random_token("")),
-        client_id,
-        redirect_uri: target.as_str().to_owned(),
-        state,
-        code_challenge: asked.code_challenge,
-        operation_id: asked.operation_id,
-        resource: asked.resource,
-        issuer,
-        scope: asked.scope,
-        error,
-        session: None,
-        created_at: now,
-        expires_at: now.plus(ttl),
+const fn pkce_reason(error: PkceError) -> &'static str {
+    match error {
+        PkceError::MissingChallenge => "missing_code_challenge",
+        PkceError::Method => "code_challenge_method",
+        PkceError::MalformedChallenge | PkceError::MalformedVerifier | PkceError::Mismatch => {
+            "malformed_code_challenge"
+        }
     }
 }
 
-fn unknown_client(request: &Request) -> Response {
-    tracing::info!(event = "mcp_auth_authorization_rejected", requestId = %request.id, reasonCode = "invalid_client",
-        "authorization request of an unknown client");
-    trouble_page(request, &UNKNOWN_CLIENT)
+/// The page for a request that is answered to nobody but the person.
+fn refused(request: &Request, client: Option<&ClientId>, trouble: &Trouble<'_>) -> Response {
+    log_refusal(request, client, trouble.reason);
+    trouble_page(request, trouble)
 }
 
-fn foreign_redirect(request: &Request, client: &ClientId) -> Response {
-    tracing::warn!(event = "mcp_auth_authorization_rejected", requestId = %request.id, clientId = %client,
-        reasonCode = "invalid_redirect_uri", "authorization request with a foreign redirect URI");
-    trouble_page(request, &FOREIGN_REDIRECT)
+fn log_refusal(request: &Request, client: Option<&ClientId>, reason: &'static str) {
+    tracing::info!(event = "mcp_auth_authorization_rejected", requestId = %request.id,
+        clientId = client.map(ClientId::as_str), outcome = "denied", failureOrigin = "client", reasonCode = reason,
+        "authorization request refused");
 }
 
-const UNKNOWN_ROUTE: Trouble<'static> = Trouble {
+pub(super) const UNKNOWN_ROUTE: Trouble<'static> = Trouble {
     status: StatusCode::NOT_FOUND,
+    reason: "unknown_route",
     title: "There is no such MCP server here",
     happened: "The address that your application asked for is not one of this gateway's routes.",
     next: "Check the server's URL in your application.",
     details: &[],
 };
 
-const UNKNOWN_CLIENT: Trouble<'static> = Trouble {
+pub(super) const UNKNOWN_CLIENT: Trouble<'static> = Trouble {
     status: StatusCode::BAD_REQUEST,
+    reason: "unknown_client",
     title: "This application is not registered here",
     happened: "The gateway does not know the application that sent you, or its registration has ended.",
     next: "Remove the server from your application and add it again, so that it registers anew.",
@@ -228,6 +226,7 @@ const UNKNOWN_CLIENT: Trouble<'static> = Trouble {
 
 const FOREIGN_REDIRECT: Trouble<'static> = Trouble {
     status: StatusCode::BAD_REQUEST,
+    reason: "foreign_redirect_uri",
     title: "This request is not safe to answer",
     happened: "The application asked to send you to an address that it did not register. You were not sent there.",
     next: "If you trust the application, remove the server from it and add it again.",

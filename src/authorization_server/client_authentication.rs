@@ -8,7 +8,10 @@ use super::{
 };
 use crate::{
     crypto::Digest,
-    oauth::{AuthMethod, Params, TokenError, client_auth::Presented},
+    oauth::{
+        AuthMethod, Params, TokenError,
+        client_auth::{ClientAuthError, Presented},
+    },
     store::Client,
     web::{Request, Response},
 };
@@ -22,21 +25,38 @@ impl AuthorizationServer {
     pub(super) async fn authenticate(&self, request: &Request, params: &Params) -> Result<Client, Response> {
         let authorization = request.headers.get_all(header::AUTHORIZATION);
         let presented = Presented::parse(authorization.iter().map(HeaderValue::as_bytes), params)
-            .map_err(|error| token_error(request, error.token_error()))?;
+            .map_err(|error| token_error(request, None, error.token_error(), reason(&error)))?;
         let client = match self.store.client(presented.client_id()).await {
             Ok(Some(client)) => client,
-            Ok(None) => return Err(token_error(request, TokenError::InvalidClient)),
+            Ok(None) => return Err(token_error(request, None, TokenError::InvalidClient, "unknown_client")),
             Err(error) => return Err(token_unavailable(request, &error)),
         };
-        let proven = match (&presented, client.auth_method, &client.secret_digest) {
-            (Presented::Public { .. }, AuthMethod::None, _) => true,
+        let refusal = match (&presented, client.auth_method, &client.secret_digest) {
+            (Presented::Public { .. }, AuthMethod::None, _) => None,
             (
                 Presented::Secret { secret, .. },
                 AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost,
                 Some(kept),
-            ) => kept.matches(&Digest::of(secret.expose())),
-            _ => false,
+            ) => (!kept.matches(&Digest::of(secret.expose()))).then_some("wrong_client_secret"),
+            (Presented::Public { .. }, ..) => Some("missing_client_secret"),
+            (Presented::Secret { .. }, ..) => Some("unexpected_client_secret"),
         };
-        if proven { Ok(client) } else { Err(token_error(request, TokenError::InvalidClient)) }
+        match refusal {
+            None => Ok(client),
+            Some(reason) => Err(token_error(request, Some(&client), TokenError::InvalidClient, reason)),
+        }
+    }
+}
+
+/// What the log says of a client that does not present itself as one may.
+const fn reason(error: &ClientAuthError) -> &'static str {
+    match error {
+        ClientAuthError::Missing => "missing_client_id",
+        ClientAuthError::Duplicate(_) | ClientAuthError::SeveralMethods => "ambiguous_client_authentication",
+        ClientAuthError::WrongScheme | ClientAuthError::Assertion => "unsupported_client_authentication",
+        ClientAuthError::Base64(_)
+        | ClientAuthError::Utf8(_)
+        | ClientAuthError::NoPair
+        | ClientAuthError::Encoding(_) => "malformed_client_authentication",
     }
 }

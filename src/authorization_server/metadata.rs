@@ -22,7 +22,7 @@ pub(super) fn answer(base_path: &BasePath, routes: &Routes, request: &Request) -
         return Some(cors::preflight("GET"));
     }
     if request.method != Method::GET {
-        return Some(Response::method_not_allowed("GET, OPTIONS"));
+        return Some(Response::method_not_allowed(&request.id, "GET, HEAD, OPTIONS").for_every_origin());
     }
     let found = match document {
         Document::AuthorizationServer("") => Some(authorization_server(base_path, request, None)),
@@ -34,7 +34,7 @@ pub(super) fn answer(base_path: &BasePath, routes: &Routes, request: &Request) -
             routes.at(path).map(|route| protected_resource(request, route, if path.ends_with('/') { "/" } else { "" }))
         }
     };
-    Some(found.unwrap_or_else(|| Response::empty(StatusCode::NOT_FOUND).for_every_origin()))
+    Some(found.unwrap_or_else(|| Response::not_found(&request.id).for_every_origin()))
 }
 
 /// A discovery document with the route path that it is about; empty for the whole gateway.

@@ -11,13 +11,13 @@ mod token;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{Method, StatusCode};
+use http::Method;
 
 use crate::{
     clock::Clock,
-    identity::{Identity, SETUP, Trouble, trouble_page},
+    identity::{Identity, SETUP},
     routes::Routes,
-    store::{self, Changes, Store},
+    store::{Changes, Store},
     web::{BasePath, Request, Response},
 };
 
@@ -67,7 +67,7 @@ impl AuthorizationServer {
         if let Some(route_path) = authorize_route(endpoint) {
             return match request.method {
                 Method::GET => self.authorize(request, route_path).await,
-                _ => Response::method_not_allowed("GET"),
+                _ => Response::method_not_allowed(&request.id, "GET, HEAD"),
             };
         }
         match (endpoint, &request.method) {
@@ -77,21 +77,16 @@ impl AuthorizationServer {
             (REVOKE, &Method::POST) => self.revoke(request).await,
             (SETUP, &Method::GET) => self.show_consent(request).await,
             (SETUP, &Method::POST) => self.decide(request).await,
-            (REGISTER | TOKEN | REVOKE, _) => Response::method_not_allowed("POST"),
-            (SETUP, _) => Response::method_not_allowed("GET, POST"),
-            _ => Response::empty(StatusCode::NOT_FOUND),
+            (REGISTER | TOKEN, _) => Response::method_not_allowed(&request.id, "POST, OPTIONS").for_every_origin(),
+            (REVOKE, _) => Response::method_not_allowed(&request.id, "POST"),
+            (SETUP, _) => Response::method_not_allowed(&request.id, "GET, HEAD, POST"),
+            _ => Response::not_found(&request.id),
         }
     }
 
     /// Answers a request to a discovery document, which lie at the origin root.
     pub fn discover(&self, request: &Request) -> Option<Response> {
         metadata::answer(&self.settings.base_path, &self.routes, request)
-    }
-
-    fn store_trouble(request: &Request, error: &store::Error) -> Response {
-        tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, error = error as &dyn std::error::Error,
-            "an authorization could not go on");
-        trouble_page(request, &Trouble::STORE)
     }
 }
 
@@ -107,7 +102,10 @@ pub fn is_discovery(path: &str) -> bool {
 
 /// The route path behind the authorization endpoint; empty for the endpoint of the whole gateway.
 fn authorize_route(endpoint: &str) -> Option<&str> {
-    endpoint.strip_prefix(AUTHORIZE).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    endpoint.strip_prefix(AUTHORIZE).filter(|rest| rest.is_empty() || rest.starts_with('/')).map(|rest| match rest {
+        "/" => "",
+        route_path => route_path,
+    })
 }
 
 const AUTHORIZE: &str = "/oauth/authorize";

@@ -42,13 +42,13 @@ impl AuthorizationServer {
             return token_unavailable(request, &error);
         }
         tracing::info!(event = "mcp_auth_client_registered", requestId = %request.id, clientId = %client.id,
-            authMethod = client.auth_method.as_str(), "client registered");
+            authMethod = client.auth_method.as_str(), outcome = "success", "client registered");
         Response::json(StatusCode::CREATED, &registration.response(&client.id, now.as_seconds(), secret.as_ref()))
     }
 }
 
 fn refused(request: &Request, error: ErrorBody) -> Response {
-    tracing::info!(event = "mcp_auth_client_registration_rejected", requestId = %request.id, reasonCode = error.error,
-        cause = error.error_description, "registration refused");
-    Response::json(StatusCode::BAD_REQUEST, &error)
+    tracing::info!(event = "mcp_auth_client_registration_rejected", requestId = %request.id, outcome = "denied",
+        failureOrigin = "client", reasonCode = error.error, cause = error.error_description, "registration refused");
+    Response::json(StatusCode::BAD_REQUEST, &error).because(error.error)
 }

@@ -18,14 +18,14 @@ impl AuthorizationServer {
     pub(super) async fn revoke(&self, request: &Request) -> Response {
         let params = match Params::parse(&request.body) {
             Ok(params) if is_form(request) => params,
-            _ => return token_error(request, TokenError::InvalidRequest),
+            _ => return token_error(request, None, TokenError::InvalidRequest, "malformed_form"),
         };
         let client = match self.authenticate(request, &params).await {
             Ok(client) => client,
             Err(answer) => return answer,
         };
         let Ok(Some(token)) = params.get("token") else {
-            return token_error(request, TokenError::InvalidRequest);
+            return token_error(request, Some(&client), TokenError::InvalidRequest, "malformed_parameters");
         };
         let digest = Digest::of(token);
         let (change, grant) = match self.store.revoke_token(&digest, &client.id, self.clock.now()).await {
@@ -36,7 +36,7 @@ impl AuthorizationServer {
         };
         self.changes.publish(&change);
         tracing::info!(event = "mcp_auth_downstream_token_revoked", requestId = %request.id, clientId = %client.id,
-            grantId = %grant, "token revoked");
+            grantId = %grant, outcome = "success", "token revoked");
         Response::empty(StatusCode::OK)
     }
 }

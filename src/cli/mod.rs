@@ -28,9 +28,6 @@ enum Command {
         /// Take the listening sockets over from the running process.
         #[arg(long)]
         upgrade: bool,
-        /// Refuse to start with a store whose schema is not up to date, instead of bringing it up to date.
-        #[arg(long)]
-        no_migrate: bool,
     },
     /// Check the configuration, and print what follows from it and what to register where.
     Check {
@@ -87,7 +84,7 @@ pub fn main() -> ExitCode {
         tracing::debug!("a TLS crypto provider was installed already");
     }
     match arguments.command {
-        Command::Run { config, upgrade, no_migrate } => run::run(&config.config, upgrade, !no_migrate),
+        Command::Run { config, upgrade } => run::run(&config.config, upgrade),
         Command::Check { config } => check::check(&config.config),
         Command::Demo { port } => demo::run(port),
         Command::Doctor { url, user, patience } => {

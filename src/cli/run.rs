@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Serves until a signal ends it.
-pub(super) fn run(path: &Path, upgrade: bool, migrate: bool) -> ExitCode {
+pub(super) fn run(path: &Path, upgrade: bool) -> ExitCode {
     let config = match load(path) {
         Ok(config) => config,
         Err(refusal) => return refusal,
@@ -22,7 +22,7 @@ pub(super) fn run(path: &Path, upgrade: bool, migrate: bool) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!(event = "mcp_config_warning", "{warning}");
     }
-    ended(app::run(&config, Start { upgrade, migrate, ..Start::default() }))
+    ended(app::run(&config, Start { upgrade, ..Start::default() }))
 }
 
 /// Brings the store's schema up to date.

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, StatusCode};
 
-use super::{DEV_LOGIN, Identity, Provider, Trouble, is_loopback, page_response, trouble_page};
+use super::{DEV_LOGIN, Identity, Provider, Trouble, is_loopback, login::failed_login, page_response};
 use crate::{
     oauth::Params,
     pages::{DevChooser, DevUser, LocalHref, safe_text},
@@ -14,24 +14,22 @@ impl Identity {
     /// Signs in the chosen development user, or asks which.
     pub(super) async fn dev_login(&self, request: &Request) -> Response {
         let Provider::Dev { users } = &self.provider else {
-            return trouble_page(request, &NOT_CONFIGURED);
+            return failed_login(request, &NOT_CONFIGURED);
         };
         if !is_from_this_machine(request) {
-            tracing::warn!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "not_loopback",
-                "a development sign-in was tried from elsewhere");
-            return trouble_page(request, &NOT_LOOPBACK);
+            return failed_login(request, &NOT_LOOPBACK);
         }
         let Ok(params) = Params::parse(request.query.as_deref().unwrap_or_default().as_bytes()) else {
-            return trouble_page(request, &Trouble::MALFORMED);
+            return failed_login(request, &Trouble::MALFORMED);
         };
         let (Ok(Some(state)), Ok(chosen)) = (params.get("state"), params.get("user")) else {
-            return trouble_page(request, &Trouble::STALE);
+            return failed_login(request, &Trouble::MALFORMED);
         };
         let user = match (chosen, users.as_slice()) {
             (Some(chosen), users) if users.iter().any(|user| user == chosen) => chosen,
             (None, [only]) => only,
             (None, users) => return self.choose(users, state),
-            (Some(_), _) => return trouble_page(request, &Trouble::MALFORMED),
+            (Some(_), _) => return failed_login(request, &Trouble::MALFORMED.because("unknown_user")),
         };
         let taken = match self.take_login(request, state).await {
             Ok(taken) => taken,
@@ -82,6 +80,7 @@ const ISSUER: &str = "urn:sallyport:dev";
 
 const NOT_CONFIGURED: Trouble<'static> = Trouble {
     status: StatusCode::FORBIDDEN,
+    reason: "no_development_sign_in",
     title: "There is no development sign-in here",
     happened: "This gateway signs people in at its identity provider.",
     next: "Go back to your application and connect again.",
@@ -90,6 +89,7 @@ const NOT_CONFIGURED: Trouble<'static> = Trouble {
 
 const NOT_LOOPBACK: Trouble<'static> = Trouble {
     status: StatusCode::FORBIDDEN,
+    reason: "not_loopback",
     title: "Development sign-in works on this machine only",
     happened: "The identity provider `dev` signs anybody in, so it answers to this machine alone.",
     next: "Open the gateway as http://127.0.0.1 or http://localhost, or configure a real identity provider.",

@@ -6,7 +6,7 @@
 
 use http::{StatusCode, header};
 
-use super::{CALLBACK, DEV_LOGIN, Identity, Provider, SETUP, Trouble, oidc, trouble_page};
+use super::{CALLBACK, DEV_LOGIN, Identity, Provider, SETUP, Trouble, oidc, store_trouble, trouble_page};
 use crate::{
     crypto::{Digest, Secret, random_token, s256},
     oauth::Params,
@@ -22,7 +22,10 @@ pub(super) struct Taken {
 
 impl Identity {
     /// Sends the browser to sign in; afterwards it comes to the setup page of `interaction`.
-    pub async fn begin_login(&self, request: &Request, interaction: &InteractionId) -> Response {
+    ///
+    /// # Errors
+    /// The page to show where no login can begin; then nothing is kept of it.
+    pub async fn begin_login(&self, request: &Request, interaction: &InteractionId) -> Result<Response, Response> {
         let state = random_token("");
         let browser = random_token("");
         let redirect_uri = self.settings.base_path.url(&request.origin, CALLBACK);
@@ -32,7 +35,7 @@ impl Identity {
             }
             Provider::Oidc(provider) => match provider.begin(&redirect_uri, &state).await {
                 Ok(begin) => (begin.url.to_string(), begin.nonce, begin.code_verifier),
-                Err(error) => return Self::provider_trouble(request, &error),
+                Err(error) => return Err(Self::provider_trouble(request, &error)),
             },
         };
         let login = Login {
@@ -45,27 +48,26 @@ impl Identity {
             expires_at: self.clock.now().plus(self.settings.state_ttl),
         };
         if let Err(error) = self.store.create_login(&login).await {
-            tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, %error, "a login could not begin");
-            return trouble_page(request, &Trouble::STORE);
+            return Err(store_trouble(request, &error));
         }
         let name = cookie_name(&state);
         let cookie = Cookie { name: &name, secure: request.origin.is_secure() };
-        Response::see_other(&location)
-            .with(header::SET_COOKIE, &cookie.set(&browser, self.settings.state_ttl.as_secs()))
+        Ok(Response::see_other(&location)
+            .with(header::SET_COOKIE, &cookie.set(&browser, self.settings.state_ttl.as_secs())))
     }
 
     /// The identity provider's redirect back to us (OpenID Connect Core section 3.1.2.5).
     pub(super) async fn callback(&self, request: &Request) -> Response {
         let Provider::Oidc(provider) = &self.provider else {
-            return trouble_page(request, &Trouble::STALE);
+            return failed_login(request, &Trouble::STALE.because("no_identity_provider"));
         };
         let Ok(params) = Params::parse(request.query.as_deref().unwrap_or_default().as_bytes()) else {
-            return trouble_page(request, &Trouble::MALFORMED);
+            return failed_login(request, &Trouble::MALFORMED);
         };
         let (Ok(Some(state)), Ok(code), Ok(error), Ok(iss)) =
             (params.get("state"), params.get("code"), params.get("error"), params.get("iss"))
         else {
-            return trouble_page(request, &Trouble::MALFORMED);
+            return failed_login(request, &Trouble::MALFORMED);
         };
         let taken = match self.take_login(request, state).await {
             Ok(taken) => taken,
@@ -78,14 +80,15 @@ impl Identity {
         let code = match (code, error) {
             (Some(code), None) => code,
             (_, Some(error)) => return refused(request, error),
-            (None, None) => return trouble_page(request, &Trouble::MALFORMED),
+            (None, None) => return failed_login(request, &Trouble::MALFORMED),
         };
         let verifier = match login.sealed_verifier.as_deref().map(|sealed| self.key_ring.open(VERIFIER, sealed)) {
             None => None,
             Some(Ok(verifier)) => Some(Secret::new(String::from_utf8_lossy(&verifier))),
             Some(Err(error)) => {
-                tracing::error!(event = "mcp_auth_login_failed", requestId = %request.id, %error, "unreadable login");
-                return trouble_page(request, &Trouble::STALE);
+                tracing::error!(event = "mcp_auth_store_failed", requestId = %request.id, %error,
+                    "the PKCE verifier of a login cannot be opened");
+                return failed_login(request, &Trouble::STALE.because("unreadable_login"));
             }
         };
         match provider.finish(code, &login.redirect_uri, &login.nonce, verifier.as_ref()).await {
@@ -99,21 +102,12 @@ impl Identity {
         let name = cookie_name(state);
         let kind = Cookie { name: &name, secure: request.origin.is_secure() };
         let Some(browser) = cookie(&request.headers, &kind) else {
-            tracing::info!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "foreign_browser",
-                "a login came back to a browser that did not begin it");
-            return Err(trouble_page(request, &Trouble::STALE));
+            return Err(failed_login(request, &Trouble::STALE.because("foreign_browser")));
         };
         match self.store.take_login(&Digest::of(state), &Digest::of(browser), self.clock.now()).await {
             Ok(Some(login)) => Ok(Taken { login, clear_cookie: kind.clear() }),
-            Ok(None) => {
-                tracing::info!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "stale_state",
-                    "a login came back that is over or was never begun");
-                Err(trouble_page(request, &Trouble::STALE))
-            }
-            Err(error) => {
-                tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, %error, "login callback");
-                Err(trouble_page(request, &Trouble::STORE))
-            }
+            Ok(None) => Err(failed_login(request, &Trouble::STALE.because("stale_state"))),
+            Err(error) => Err(store_trouble(request, &error)),
         }
     }
 
@@ -121,38 +115,39 @@ impl Identity {
     pub(super) async fn finish_login(&self, request: &Request, taken: Taken, user: User) -> Response {
         let Taken { login, clear_cookie } = taken;
         let subject = user.subject.clone();
-        let bound = async {
-            let opened = self.open_session(request, user).await?;
-            let bound = match &login.interaction {
-                Some(interaction) => self.store.bind_interaction(interaction, &opened.digest, self.clock.now()).await?,
-                None => false,
-            };
-            Ok::<_, crate::store::Error>((opened, bound))
+        let opened = match self.open_session(request, user).await {
+            Ok(opened) => opened,
+            Err(error) => return store_trouble(request, &error),
         };
-        let (opened, bound) = match bound.await {
-            Ok(done) => done,
-            Err(error) => {
-                tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, %error, "login");
-                return trouble_page(request, &Trouble::STORE);
+        tracing::info!(event = "mcp_auth_login_succeeded", requestId = %request.id, subjectId = %subject,
+            outcome = "success", "signed in");
+        let bound = match &login.interaction {
+            Some(interaction) => self.store.bind_interaction(interaction, &opened.digest, self.clock.now()).await,
+            None => Ok(false),
+        };
+        let answer = match (bound, &login.interaction) {
+            (Ok(true), Some(interaction)) => {
+                Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), interaction))
             }
+            (Ok(_), _) => trouble_page(request, &Trouble::STALE.because("stale_interaction")),
+            (Err(error), _) => store_trouble(request, &error),
         };
-        tracing::info!(event = "mcp_auth_login_succeeded", requestId = %request.id, subjectId = %subject, "signed in");
-        let answer = match login.interaction {
-            Some(interaction) if bound => {
-                Response::see_other(&setup_location(&self.settings.base_path.path(SETUP), &interaction))
-            }
-            _ => trouble_page(request, &Trouble::STALE),
+        let answer = match &opened.set_cookie {
+            Some(set_cookie) => answer.with(header::SET_COOKIE, set_cookie),
+            None => answer,
         };
-        answer.with(header::SET_COOKIE, &opened.set_cookie).with(header::SET_COOKIE, &clear_cookie)
+        answer.with(header::SET_COOKIE, &clear_cookie)
     }
 
     fn provider_trouble(request: &Request, error: &oidc::Error) -> Response {
-        tracing::warn!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "identity_provider",
-            error = %error.log_sentence(), "sign-in failed");
+        tracing::warn!(event = "mcp_auth_login_failed", requestId = %request.id, outcome = "failure",
+            failureOrigin = "upstream", reasonCode = "identity_provider", error = %error.log_sentence(),
+            "sign-in failed");
         trouble_page(
             request,
             &Trouble {
                 status: StatusCode::BAD_GATEWAY,
+                reason: "identity_provider",
                 title: "Sign-in did not work",
                 happened: error.user_sentence(),
                 next: "Go back to your application and try again. If it keeps happening, tell your administrator the request id.",
@@ -169,18 +164,24 @@ pub fn setup_location(setup_path: &str, interaction: &InteractionId) -> String {
 
 /// The identity provider says no: mostly the person pressed "cancel" there.
 fn refused(request: &Request, error: &str) -> Response {
-    tracing::info!(event = "mcp_auth_login_failed", requestId = %request.id, reasonCode = "refused_by_provider",
-        "the identity provider refused a sign-in");
-    trouble_page(
+    failed_login(
         request,
         &Trouble {
             status: StatusCode::FORBIDDEN,
+            reason: "refused_by_provider",
             title: "You are not signed in",
             happened: "The identity provider did not sign you in.",
             next: "If you cancelled it yourself, nothing is wrong. Otherwise go back to your application and try again.",
             details: &[("Identity provider's code", error)],
         },
     )
+}
+
+/// The page for a login that ends here, and the line that says why.
+pub(super) fn failed_login(request: &Request, trouble: &Trouble<'_>) -> Response {
+    tracing::info!(event = "mcp_auth_login_failed", requestId = %request.id, outcome = "denied",
+        failureOrigin = "client", reasonCode = trouble.reason, "a sign-in ended");
+    trouble_page(request, trouble)
 }
 
 fn user_of(claims: oidc::IdentityClaims) -> User {

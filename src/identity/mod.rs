@@ -11,7 +11,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::Method;
 
-pub use error_page::{Trouble, page_response, trouble_page};
+pub use error_page::{Trouble, log_store_failure, page_response, store_trouble, trouble_page};
 pub use login::setup_location;
 pub use session::SignedIn;
 
@@ -72,8 +72,8 @@ impl Identity {
             (DEV_LOGIN, &Method::GET) => self.dev_login(request).await,
             (SIGN_OUT, &Method::GET) => self.ask_to_sign_out(request).await,
             (SIGN_OUT, &Method::POST) => self.sign_out(request).await,
-            (SIGN_OUT, _) => Response::method_not_allowed("GET, POST"),
-            _ => Response::method_not_allowed("GET"),
+            (SIGN_OUT, _) => Response::method_not_allowed(&request.id, "GET, HEAD, POST"),
+            _ => Response::method_not_allowed(&request.id, "GET, HEAD"),
         }
     }
 

@@ -8,7 +8,6 @@ use crate::{
 };
 
 /// A person proven to sit at this browser. Only a live session makes one.
-#[derive(Debug)]
 pub struct SignedIn {
     session: BrowserSession,
     cookie: String,
@@ -18,6 +17,12 @@ impl SignedIn {
     /// Who.
     pub const fn user(&self) -> &User {
         &self.session.user
+    }
+
+    /// What to call the person on a page.
+    pub fn name(&self) -> &str {
+        let user = self.user();
+        user.name.as_deref().or(user.email.as_deref()).unwrap_or(&user.sub)
     }
 
     /// The session's digest, which interactions are bound to.
@@ -31,10 +36,10 @@ impl SignedIn {
     }
 }
 
-/// A session that was just opened: its digest, and the `Set-Cookie` value for the browser.
+/// The session after a login: its digest, and the `Set-Cookie` value if it is a new one.
 pub(super) struct Opened {
     pub(super) digest: Digest,
-    pub(super) set_cookie: String,
+    pub(super) set_cookie: Option<String>,
 }
 
 impl Identity {
@@ -45,8 +50,17 @@ impl Identity {
         Ok(session.map(|session| SignedIn { session, cookie: value.to_owned() }))
     }
 
-    /// Opens a new session for `user`; a session that the browser had is ended, so that no old cookie goes on.
+    /// Opens a new session for `user`; a session of somebody else that the browser had is ended, so that no old cookie
+    /// goes on.
+    ///
+    /// A live session of the same person goes on as it is: logins in two tabs of one browser must not end what the
+    /// person sees in the other tab, and a cookie that somebody planted can only be a session of that somebody.
     pub(super) async fn open_session(&self, request: &Request, user: User) -> store::Result<Opened> {
+        if let Some(open) = self.signed_in(request).await?
+            && open.user().subject == user.subject
+        {
+            return Ok(Opened { digest: *open.digest(), set_cookie: None });
+        }
         let cookie_kind = session_cookie(&request.origin);
         let replaced = cookie(&request.headers, &cookie_kind).map(Digest::of);
         let value = random_token("");
@@ -58,7 +72,8 @@ impl Identity {
             expires_at: now.plus(self.settings.session_ttl),
         };
         self.store.open_session(&session, replaced.as_ref()).await?;
-        Ok(Opened { digest: session.digest, set_cookie: cookie_kind.set(&value, self.settings.session_ttl.as_secs()) })
+        let set_cookie = cookie_kind.set(&value, self.settings.session_ttl.as_secs());
+        Ok(Opened { digest: session.digest, set_cookie: Some(set_cookie) })
     }
 }
 

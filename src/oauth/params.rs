@@ -25,6 +25,9 @@ pub enum ParamsError {
     /// Bytes that are not UTF-8 once decoded (RFC 6749 appendix B).
     #[error("a parameter is not UTF-8")]
     Utf8(#[from] FromUtf8Error),
+    /// A control character, which no parameter of the standards may hold (RFC 6749 appendix A) and not every store keeps.
+    #[error("a parameter has a control character")]
+    Control,
 }
 
 /// A parameter was sent more than once (RFC 6749 section 3.1).
@@ -89,6 +92,9 @@ pub(super) fn decode(encoded: &[u8]) -> Result<String, ParamsError> {
 }
 
 fn push(mut decoded: Vec<u8>, byte: u8) -> Result<Vec<u8>, ParamsError> {
+    if byte.is_ascii_control() {
+        return Err(ParamsError::Control);
+    }
     if decoded.len() == MAX_VALUE_BYTES {
         return Err(ParamsError::TooLong);
     }
@@ -162,6 +168,14 @@ mod tests {
         assert!(matches!(Params::parse(b"a=%ff"), Err(ParamsError::Utf8(_))));
         assert!(matches!(Params::parse(b"a=\xc3\x28"), Err(ParamsError::Utf8(_))));
         assert!(matches!(Params::parse(b"a=%c0%af"), Err(ParamsError::Utf8(_))));
+    }
+
+    /// RFC 6749 appendix A; PostgreSQL cannot keep U+0000 in a text at all.
+    #[test]
+    fn control_characters_are_refused() {
+        for text in ["state=%00", "state=a%0ab", "st%0date=a", "state=%7f", "state=\u{1}"] {
+            assert_eq!(Params::parse(text.as_bytes()), Err(ParamsError::Control), "{text:?}");
+        }
     }
 
     #[test]

@@ -30,6 +30,7 @@ pub fn log(session: &Session, exchange: &Exchange, error: Option<&Error>) {
     let Some(route) = &exchange.route else {
         info!(
             target: "sallyport::access",
+            event = "mcp_endpoint_answered",
             requestId = request_id,
             method = %head.method,
             path = head.uri.path(),
@@ -68,9 +69,12 @@ pub fn log(session: &Session, exchange: &Exchange, error: Option<&Error>) {
 
 fn ending(exchange: &Exchange, error: Option<&Error>, status: u16) -> Ending {
     if let Some(reason) = exchange.refused {
-        let (outcome, origin) =
-            if status == 503 { ("failure", Fault::Gateway.as_str()) } else { ("denied", Fault::Client.as_str()) };
-        return Ending { outcome, origin: Some(origin), reason: Some(reason) };
+        let (outcome, fault) = match status {
+            500 | 503 => ("failure", Fault::Gateway),
+            502 | 504 => ("failure", Fault::Upstream),
+            _ => ("denied", Fault::Client),
+        };
+        return Ending { outcome, origin: Some(fault.as_str()), reason: Some(reason) };
     }
     if exchange.connect.is_some() {
         return Ending { outcome: CONNECT_REQUIRED, origin: None, reason: Some(CONNECT_REQUIRED) };

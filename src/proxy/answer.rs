@@ -16,7 +16,7 @@ pub async fn write(session: &mut Session, id: &RequestId, response: Response) ->
     if unread {
         session.set_keepalive(None);
     }
-    let Response { status, headers, body } = response;
+    let Response { status, headers, body, .. } = response;
     let mut head = ResponseHeader::build(status, Some(headers.len() + 3))?;
     for (name, value) in &headers {
         head.append_header(name, value)?;

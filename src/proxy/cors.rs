@@ -10,8 +10,8 @@ use crate::web::{Origin, Response};
 pub struct AllowedOrigins {
     /// Whether any web page may; the bearer token stays the only credential.
     pub any: bool,
-    /// The ones that may.
-    pub listed: Vec<Origin>,
+    /// The ones that may, as browsers write them; also of schemes like `vscode-webview`, which no gateway is served at.
+    pub listed: Vec<String>,
 }
 
 /// What to do about the `Origin` of a request.
@@ -32,11 +32,10 @@ impl AllowedOrigins {
             return Err(Failure::ForeignOrigin);
         }
         let allowed = self.any
-            || value
-                .to_str()
-                .ok()
-                .and_then(Origin::parse)
-                .is_some_and(|origin| origin == *own || origin.is_loopback() || self.listed.contains(&origin));
+            || value.to_str().is_ok_and(|text| {
+                self.listed.iter().any(|listed| listed.eq_ignore_ascii_case(text))
+                    || Origin::parse(text).is_some_and(|origin| origin == *own || origin.is_loopback())
+            });
         if allowed { Ok(Caller::Page(value.clone())) } else { Err(Failure::ForeignOrigin) }
     }
 }
@@ -93,9 +92,17 @@ mod tests {
     /// MCP Streamable HTTP, security warning: `Origin` is validated on every connection.
     #[test]
     fn our_own_loopback_and_listed_origins_may_and_no_other() {
-        let allowed = AllowedOrigins { any: false, listed: vec![Origin::parse("https://app.example.com").unwrap()] };
-        for origin in ["https://gw.example.com", "http://localhost:6274", "http://127.0.0.1", "https://app.example.com"]
-        {
+        let allowed = AllowedOrigins {
+            any: false,
+            listed: vec!["https://app.example.com".to_owned(), "vscode-webview://abc-1".to_owned()],
+        };
+        for origin in [
+            "https://gw.example.com",
+            "http://localhost:6274",
+            "http://127.0.0.1",
+            "https://app.example.com",
+            "vscode-webview://abc-1",
+        ] {
             assert_eq!(check(&allowed, origin), Ok(Caller::Page(HeaderValue::from_static(origin))), "{origin}");
         }
         for origin in

@@ -7,7 +7,6 @@ use std::sync::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use http::Method;
 use pingora::{
     Error as PingoraError, ErrorType,
     http::{RequestHeader, ResponseHeader},
@@ -20,73 +19,35 @@ use tracing::debug;
 use super::{
     Endpoints, Error, Parts, access, answer,
     connection::ConnectStates,
-    cors::{self, AllowedOrigins, Caller},
-    endpoint,
+    cors::{AllowedOrigins, Caller},
     exchange::Exchange,
     failure::Failure,
-    limits::{self, ReadError},
+    limits,
+    open::{Step, Stop},
     origins::Origins,
     refusal::Denial,
     relay::{self, Attempt, McpSessions, Resolve, Targets, Verdict},
-    router::{self, Destination},
 };
 use crate::{
-    policy,
     resource_server::{Refusal, ResourceServer},
     routes::Routes,
-    upstream::{Credentials, NoCredential},
-    web::{Origin, RequestId, Response},
+    upstream::Credentials,
+    web::{RequestId, Response},
 };
 
 /// The gateway as Pingora sees it.
 pub struct Gateway {
-    endpoints: Arc<dyn Endpoints>,
-    resource_server: Arc<ResourceServer>,
-    routes: Arc<Routes>,
-    targets: Targets,
-    origins: Origins,
-    allowed_origins: AllowedOrigins,
+    pub(super) endpoints: Arc<dyn Endpoints>,
+    pub(super) resource_server: Arc<ResourceServer>,
+    pub(super) routes: Arc<Routes>,
+    pub(super) targets: Targets,
+    pub(super) origins: Origins,
+    pub(super) allowed_origins: AllowedOrigins,
     resolver: Arc<dyn Resolve>,
     pub(super) credentials: Arc<dyn Credentials>,
     pub(super) sessions: McpSessions,
     pub(super) states: ConnectStates,
     draining: Arc<AtomicBool>,
-}
-
-/// What comes next for a request.
-enum Step {
-    /// It goes upstream.
-    Relay,
-    /// It is answered here.
-    Answer(Response),
-}
-
-/// Why a request ends before it goes upstream.
-enum Stop {
-    Failed(Failure),
-    Denied(Denial),
-    Broken(Box<PingoraError>),
-}
-
-impl From<Failure> for Stop {
-    fn from(failure: Failure) -> Self {
-        Self::Failed(failure)
-    }
-}
-
-impl From<Box<PingoraError>> for Stop {
-    fn from(error: Box<PingoraError>) -> Self {
-        Self::Broken(error)
-    }
-}
-
-impl From<ReadError> for Stop {
-    fn from(error: ReadError) -> Self {
-        match error {
-            ReadError::Failed(failure) => Self::Failed(failure),
-            ReadError::Broken(error) => Self::Broken(error),
-        }
-    }
 }
 
 impl Gateway {
@@ -107,87 +68,6 @@ impl Gateway {
         })
     }
 
-    async fn open(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Step, Stop> {
-        exchange.id =
-            session.req_header().headers.get("x-request-id").and_then(|id| RequestId::accepted(id.to_str().ok()?));
-        let id = exchange.id();
-        router::check_request_line(session)?;
-        limits::check_head(session)?;
-        let origin = self.origins.resolve(session)?;
-        exchange.origin = Some(Arc::clone(&origin));
-        match router::destination(&self.routes, &*self.endpoints, session.req_header().uri.path())? {
-            Destination::Endpoint => {
-                let request = endpoint::read_request(session, &origin, &id).await?;
-                Ok(Step::Answer(self.endpoints.answer(request).await))
-            }
-            Destination::Route(route) => {
-                exchange.route = Some(route);
-                self.open_route(session, exchange, &origin).await
-            }
-        }
-    }
-
-    /// Proves the caller before anything else about an MCP request is looked at; no connection is opened until then.
-    async fn open_route(&self, session: &mut Session, exchange: &mut Exchange, origin: &Origin) -> Result<Step, Stop> {
-        let Some(route) = exchange.route.clone() else { return Err(Failure::Internal.into()) };
-        let head = session.req_header();
-        exchange.caller = self.allowed_origins.check(&head.headers, origin)?;
-        if head.method == Method::OPTIONS {
-            return Ok(Step::Answer(cors::preflight_response(&head.headers)));
-        }
-        if head.uri.query().is_some_and(names_access_token) {
-            let and_header = head.headers.contains_key(http::header::AUTHORIZATION);
-            return Err(Stop::Denied(Denial::TokenInQuery { and_header }));
-        }
-        let principal = self
-            .resource_server
-            .authenticate(&head.headers, origin, &route)
-            .await
-            .map_err(|refusal| Stop::Denied(Denial::Token(refusal)))?;
-        let permit = policy::admit(principal, Arc::clone(&route));
-        let head = session.req_header();
-        if head.method == Method::HEAD {
-            exchange.permit = Some(permit);
-            return Err(Failure::MethodNotAllowed(cors::ROUTE_METHODS).into());
-        }
-        exchange.sessionless = relay::check_protocol_version(&head.headers)?;
-        if !exchange.sessionless {
-            exchange.mcp_session = self.sessions.open(&head.headers, &permit)?;
-        }
-        let target = Arc::clone(self.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
-        exchange.permit = Some(permit.clone());
-        exchange.target = Some(Arc::clone(&target));
-        match target.server.credential.fixed(&permit) {
-            Some(fixed) => exchange.credential = Some(fixed),
-            None => match self.credential(&permit, &target.server).await {
-                Ok(credential) => {
-                    exchange.credential = Some(credential);
-                    exchange.by_connection = true;
-                }
-                Err(NoCredential::ConnectRequired(need)) => {
-                    return Ok(Step::Answer(self.connection_required(session, exchange, need).await?));
-                }
-                Err(NoCredential::Unavailable { retry_after }) => {
-                    return Err(Failure::credential_unavailable(retry_after).into());
-                }
-            },
-        }
-        if exchange.mcp_session.as_ref().is_some_and(|session| session.plain.is_none()) {
-            return Err(Failure::UnknownSession.into());
-        }
-        if target.server.follow_redirects || exchange.by_connection {
-            exchange.body = Some(relay::buffer_for_replay(session).await?);
-        } else {
-            limits::send_continue(session).await?;
-        }
-        if exchange.by_connection
-            && let Some(response) = self.resume(session, exchange)
-        {
-            return Ok(Step::Answer(response));
-        }
-        Ok(Step::Relay)
-    }
-
     /// Answers in place of the upstream.
     async fn answer(
         &self,
@@ -198,6 +78,7 @@ impl Gateway {
         if self.draining.load(Ordering::Relaxed) {
             session.set_keepalive(None);
         }
+        exchange.refused = exchange.refused.or(response.refusal);
         if exchange.route.is_some() {
             for (name, value) in exchange.caller.headers() {
                 response.headers.append(name, value);
@@ -217,8 +98,9 @@ impl Gateway {
         exchange.refused = Some(denial.reason());
         if let Denial::Token(Refusal::Unavailable(source)) = denial {
             tracing::error!(
+                event = "mcp_auth_store_failed",
                 requestId = exchange.id().as_str(),
-                error = source as &dyn std::error::Error,
+                error = %crate::telemetry::causes(source),
                 "the store cannot check an access token"
             );
         }
@@ -227,11 +109,6 @@ impl Gateway {
         let response = denial.response(&head.headers, &origin, head.uri.path(), &exchange.id());
         self.answer(session, exchange, response).await
     }
-}
-
-/// Whether a query holds an access token, which RFC 6750 section 2.3 lets nobody rely on and we never read.
-fn names_access_token(query: &str) -> bool {
-    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token")
 }
 
 #[async_trait]

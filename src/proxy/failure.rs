@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, StatusCode, header};
+use http::{StatusCode, header};
 use pingora::{Error, ErrorSource, ErrorType};
 use serde_json::json;
 
-use crate::web::{RequestId, Response};
+use crate::{
+    mcp::{self, Code, HeadError},
+    web::{RequestId, Response},
+};
 
 /// What went wrong, by cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,6 +38,8 @@ pub enum Failure {
     LengthRequired,
     /// `MCP-Protocol-Version` is not a version.
     BadProtocolVersion,
+    /// Another MCP header is not what it must be.
+    BadMcpHeader,
     /// A web page of an origin that is not allowed asks (DNS rebinding, RFC 6454).
     ForeignOrigin,
     /// The MCP session does not exist, or is not this caller's.
@@ -135,10 +140,21 @@ impl Failure {
         Self::CredentialUnavailable(u16::try_from(seconds).unwrap_or(u16::MAX).max(1))
     }
 
+    /// What a head means that breaks the rules of MCP; an odd session id is one that does not exist.
+    pub const fn of_mcp_head(error: &HeadError) -> Self {
+        match error {
+            HeadError::Version(_) => Self::BadProtocolVersion,
+            HeadError::SessionId => Self::UnknownSession,
+            HeadError::Repeated(_) | HeadError::NotAscii(_) => Self::BadMcpHeader,
+        }
+    }
+
     /// The status.
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::BadTarget | Self::BadHost | Self::BadRequest | Self::BadProtocolVersion => StatusCode::BAD_REQUEST,
+            Self::BadTarget | Self::BadHost | Self::BadRequest | Self::BadProtocolVersion | Self::BadMcpHeader => {
+                StatusCode::BAD_REQUEST
+            }
             Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownSession => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -174,6 +190,7 @@ impl Failure {
             Self::BodyTooSlow => "body_timeout",
             Self::LengthRequired => "length_required",
             Self::BadProtocolVersion => "bad_protocol_version",
+            Self::BadMcpHeader => "bad_mcp_header",
             Self::ForeignOrigin => "foreign_origin",
             Self::UnknownSession => "unknown_session",
             Self::UpstreamUnreachable => "upstream_unreachable",
@@ -202,6 +219,7 @@ impl Failure {
             Self::BodyTooSlow => "The body of the request did not arrive in time.",
             Self::LengthRequired => "The request needs a Content-Length.",
             Self::BadProtocolVersion => "MCP-Protocol-Version is not a protocol version.",
+            Self::BadMcpHeader => "An MCP header of the request came twice or is not ASCII.",
             Self::ForeignOrigin => "Requests from this Origin are not allowed.",
             Self::UnknownSession => "Session not found.",
             Self::UpstreamUnreachable => "The upstream could not be reached.",
@@ -233,14 +251,16 @@ impl Failure {
     /// The answer that tells the client.
     pub fn response(self, form: Form, id: &RequestId) -> Response {
         let response = match form {
-            Form::JsonRpc => Response::json(
-                self.status(),
-                &json!({"jsonrpc": "2.0", "error": {
-                    "code": if self.fault() == Fault::Client { INVALID_REQUEST } else { INTERNAL_ERROR },
-                    "message": self.sentence(),
-                    "data": {"reason": self.reason(), "requestId": id.as_str()},
-                }}),
-            ),
+            Form::JsonRpc => {
+                let code = match self.fault() {
+                    Fault::Client => Code::INVALID_REQUEST,
+                    Fault::Upstream | Fault::Gateway => Code::INTERNAL_ERROR,
+                };
+                let data = json!({"reason": self.reason(), "requestId": id.as_str()});
+                let mut response = Response::empty(self.status()).with(header::CONTENT_TYPE, "application/json");
+                response.body = mcp::error_response(None, code, self.sentence(), Some(data)).into();
+                response
+            }
             Form::Problem => {
                 let mut response =
                     Response::empty(self.status()).with(header::CONTENT_TYPE, "application/problem+json");
@@ -260,15 +280,10 @@ impl Failure {
         match self {
             Self::MethodNotAllowed(allowed) => response.with(header::ALLOW, allowed),
             Self::CredentialUnavailable(seconds) => response.with(header::RETRY_AFTER, &seconds.to_string()),
-            Self::BodyTooSlow => response.with(HeaderName::from_static("connection"), "close"),
             _ => response,
         }
     }
 }
-
-/// JSON-RPC 2.0 section 5.1.
-const INVALID_REQUEST: i32 = -32600;
-const INTERNAL_ERROR: i32 = -32603;
 
 #[cfg(test)]
 mod tests {

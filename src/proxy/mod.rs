@@ -13,6 +13,7 @@ mod endpoint;
 mod exchange;
 mod failure;
 mod limits;
+mod open;
 mod origins;
 mod refusal;
 mod relay;

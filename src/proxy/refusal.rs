@@ -4,7 +4,7 @@ use http::{HeaderMap, StatusCode, header};
 use serde_json::json;
 
 use crate::{
-    oauth::scope,
+    oauth::challenge::{BearerError, bearer_challenge},
     resource_server::Refusal,
     web::{Origin, RequestId, Response},
 };
@@ -14,99 +14,76 @@ use crate::{
 pub enum Denial {
     /// The resource server refused its token.
     Token(Refusal),
-    /// A token came in the query; with one in the header too, or alone.
-    TokenInQuery {
-        /// Whether there is an `Authorization` header as well.
-        and_header: bool,
-    },
-}
-
-/// How a denial looks on the wire.
-struct Form {
-    status: StatusCode,
-    reason: &'static str,
-    /// The OAuth error code and sentence; none where no token was presented.
-    error: Option<(&'static str, &'static str)>,
+    /// There are several `Authorization` headers, or a token in the query beside the one in the header.
+    SeveralTokens,
+    /// A token in the query only, where none is read.
+    TokenInQuery,
 }
 
 impl Denial {
+    /// The denial that a refusal of the resource server means for a request with these headers.
+    pub fn of(refusal: Refusal, headers: &HeaderMap) -> Self {
+        let several = headers.get_all(header::AUTHORIZATION).iter().nth(1).is_some();
+        if several { Self::SeveralTokens } else { Self::Token(refusal) }
+    }
+
+    /// The denial of a request that names an access token in its query (RFC 6750 sections 2.3 and 3.1).
+    pub fn of_query_token(headers: &HeaderMap) -> Self {
+        if headers.contains_key(header::AUTHORIZATION) { Self::SeveralTokens } else { Self::TokenInQuery }
+    }
+
     /// The reason code for the log.
-    pub fn reason(&self) -> &'static str {
-        self.form(true).reason
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Token(Refusal::Missing) | Self::TokenInQuery => "missing_token",
+            Self::Token(Refusal::Malformed | Refusal::Invalid) => "invalid_token",
+            Self::Token(Refusal::InvalidAudience) => "invalid_audience",
+            Self::Token(Refusal::InsufficientScope) => "insufficient_scope",
+            Self::Token(Refusal::Unavailable(_)) => "store_unavailable",
+            Self::SeveralTokens => "invalid_request",
+        }
     }
 
     /// The answer, with the challenge that starts the client's discovery.
     ///
     /// `path` is the path as the client sent it, because its metadata document must name exactly that resource.
     pub fn response(&self, headers: &HeaderMap, origin: &Origin, path: &str, id: &RequestId) -> Response {
-        let form = self.form(speaks_bearer(headers));
-        let (error, description) = form.error.unwrap_or(("unauthorized", "An access token is required."));
-        let body = json!({"error": error, "error_description": description, "request_id": id.as_str()});
-        let response = Response::json(form.status, &body);
-        if form.status == StatusCode::SERVICE_UNAVAILABLE {
-            return response.with(header::RETRY_AFTER, RETRY_AFTER);
+        if let Self::Token(Refusal::Unavailable(_)) = self {
+            let status = StatusCode::SERVICE_UNAVAILABLE;
+            return answer(status, "temporarily_unavailable", "Access tokens cannot be checked at the moment.", id)
+                .with(header::RETRY_AFTER, RETRY_AFTER);
         }
-        response.with(header::WWW_AUTHENTICATE, &challenge(form.error, origin, path))
-    }
-
-    fn form(&self, speaks_bearer: bool) -> Form {
-        let (status, reason, error) = match self {
-            Self::Token(Refusal::Missing) | Self::TokenInQuery { and_header: false } => {
-                (StatusCode::UNAUTHORIZED, "missing_token", None)
-            }
-            Self::Token(Refusal::Malformed) if !speaks_bearer => (StatusCode::UNAUTHORIZED, "missing_token", None),
-            Self::Token(Refusal::Malformed) => (
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                Some(("invalid_request", "The Authorization header does not hold one bearer token.")),
-            ),
-            Self::TokenInQuery { and_header: true } => (
-                StatusCode::BAD_REQUEST,
-                "invalid_request",
-                Some(("invalid_request", "The access token was sent in more than one way.")),
-            ),
-            Self::Token(Refusal::Invalid) => (
-                StatusCode::UNAUTHORIZED,
-                "invalid_token",
-                Some(("invalid_token", "The access token is unknown, expired or revoked.")),
-            ),
-            Self::Token(Refusal::InvalidAudience) => (
-                StatusCode::UNAUTHORIZED,
-                "invalid_audience",
-                Some(("invalid_token", "The access token is not for this route.")),
-            ),
-            Self::Token(Refusal::InsufficientScope) => (
-                StatusCode::FORBIDDEN,
-                "insufficient_scope",
-                Some(("insufficient_scope", "The access token lacks the scope mcp:tools.")),
-            ),
-            Self::Token(Refusal::Unavailable(_)) => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "store_unavailable",
-                Some(("temporarily_unavailable", "Access tokens cannot be checked at the moment.")),
-            ),
+        let error = self.error(headers);
+        let response = match error {
+            None => answer(StatusCode::UNAUTHORIZED, "unauthorized", "An access token is required.", id),
+            Some(error) => answer(error.status(), error.as_str(), error.description(), id),
         };
-        Form { status, reason, error }
+        let metadata = format!("{origin}/.well-known/oauth-protected-resource{path}");
+        response.with(header::WWW_AUTHENTICATE, &bearer_challenge(&metadata, error))
     }
-}
 
-/// The `WWW-Authenticate` value.
-fn challenge(error: Option<(&str, &str)>, origin: &Origin, path: &str) -> String {
-    let metadata = format!("{origin}/.well-known/oauth-protected-resource{path}");
-    let challenge = format!(r#"Bearer realm="OAuth", resource_metadata="{metadata}", scope="{}""#, scope::TOOLS);
-    match error {
-        None => challenge,
-        Some((error, description)) => {
-            format!(r#"{challenge}, error="{error}", error_description="{description}""#)
+    /// The error of the challenge; none where no bearer token was presented.
+    fn error(&self, headers: &HeaderMap) -> Option<BearerError> {
+        match self {
+            Self::SeveralTokens => Some(BearerError::InvalidRequest),
+            Self::Token(Refusal::InsufficientScope) => Some(BearerError::InsufficientScope),
+            Self::Token(Refusal::Malformed) if !speaks_bearer(headers) => None,
+            Self::Token(Refusal::Malformed | Refusal::Invalid | Refusal::InvalidAudience) => {
+                Some(BearerError::InvalidToken)
+            }
+            Self::Token(Refusal::Missing | Refusal::Unavailable(_)) | Self::TokenInQuery => None,
         }
     }
 }
 
-/// Whether the only `Authorization` header tries the bearer scheme; another scheme is no token at all.
+fn answer(status: StatusCode, error: &str, description: &str, id: &RequestId) -> Response {
+    Response::json(status, &json!({"error": error, "error_description": description, "request_id": id.as_str()}))
+}
+
+/// Whether the `Authorization` header is of the bearer scheme; credentials of another are no token at all.
 fn speaks_bearer(headers: &HeaderMap) -> bool {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return true };
-    value.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
+    let scheme = headers.get(header::AUTHORIZATION).and_then(|value| value.as_bytes().get(..6));
+    scheme.is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
 }
 
 /// Seconds until a client should try again.

@@ -8,7 +8,6 @@ use crate::crypto::{constant_time_eq, s256};
 /// The proof in a form that our page, shown in this browser session and for this purpose, sent it.
 ///
 /// It is derived from the session cookie, which no other site can read, so nothing has to be kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsrfToken(String);
 
 impl CsrfToken {

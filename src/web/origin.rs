@@ -127,15 +127,16 @@ impl fmt::Display for Origin {
 impl OriginRules {
     /// The origin at which this request reached us.
     ///
-    /// Forwarding headers count only from a trusted proxy, the left-most value of a list (the one nearest to the
-    /// browser); from anybody else they are ignored. With pinned origins the scheme is the pinned one's.
+    /// Forwarding headers count only from a trusted proxy; from anybody else they are ignored. Of a list only the last
+    /// value counts, which that proxy wrote itself: what stands before it came from its own client. With pinned origins
+    /// the scheme is the pinned one's.
     pub fn resolve(&self, request: &RequestOrigin<'_>) -> Result<Origin, OriginError> {
         let trusted = request.peer.is_some_and(|peer| {
             let peer = peer.to_canonical();
             self.trusted_proxies.iter().any(|network| network.contains(&peer))
         });
-        let forwarded_host = request.forwarded_host.filter(|_| trusted).map(left_most);
-        let forwarded_proto = request.forwarded_proto.filter(|_| trusted).map(left_most);
+        let forwarded_host = request.forwarded_host.filter(|_| trusted).map(nearest);
+        let forwarded_proto = request.forwarded_proto.filter(|_| trusted).map(nearest);
         let host = forwarded_host.or(request.host).ok_or(OriginError::NotAHost)?;
         let scheme = match forwarded_proto {
             Some(proto) if proto.eq_ignore_ascii_case("https") => Scheme::Https,
@@ -155,8 +156,8 @@ impl OriginRules {
     }
 }
 
-fn left_most(list: &str) -> &str {
-    list.split(',').next().unwrap_or(list).trim()
+fn nearest(list: &str) -> &str {
+    list.rsplit(',').next().unwrap_or(list).trim()
 }
 
 #[cfg(test)]
@@ -195,7 +196,7 @@ mod tests {
     fn forwarding_headers_count_from_a_trusted_proxy_only() {
         let request = |peer: &str| RequestOrigin {
             host: Some("internal:8080"),
-            forwarded_host: Some("gw.example.com, evil.example"),
+            forwarded_host: Some("evil.example, gw.example.com"),
             forwarded_proto: Some("https"),
             peer: Some(peer.parse().unwrap()),
             tls: false,

@@ -38,7 +38,6 @@ impl fmt::Display for RequestId {
 }
 
 /// A request whose body has been read within the limits.
-#[derive(Debug)]
 pub struct Request {
     /// The method; `HEAD` comes as `GET`, since the edge drops the body of the answer.
     pub method: Method,

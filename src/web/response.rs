@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
+use super::RequestId;
+
 /// An answer that fits into memory.
-#[derive(Debug, Clone)]
 pub struct Response {
     /// The status.
     pub status: StatusCode,
@@ -13,12 +14,15 @@ pub struct Response {
     pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
+    /// Why this refuses what was asked, for the log; none where it does not.
+    pub refusal: Option<&'static str>,
 }
 
 impl Response {
     /// An answer without a body.
     pub fn empty(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), body: Bytes::new() }.with(header::CACHE_CONTROL, "no-store")
+        Self { status, headers: HeaderMap::new(), body: Bytes::new(), refusal: None }
+            .with(header::CACHE_CONTROL, "no-store")
     }
 
     /// A JSON answer that nobody may keep.
@@ -30,14 +34,17 @@ impl Response {
     }
 
     /// A page under the given content security policy; nobody may keep, frame or sniff it.
+    ///
+    /// Its address goes to no other site, but our forms tell us their origin: under `no-referrer` they would say `null`
+    /// (Fetch standard, "append a request `Origin` header"). The window keeps its opener, since clients that are web
+    /// pages open us in a popup and wait for its word.
     pub fn page(status: StatusCode, html: String, content_security_policy: &str) -> Self {
         let mut response = Self::empty(status)
             .with(header::CONTENT_TYPE, "text/html; charset=utf-8")
             .with(header::CONTENT_SECURITY_POLICY, content_security_policy)
             .with(header::X_FRAME_OPTIONS, "DENY")
             .with(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
-            .with(header::REFERRER_POLICY, "no-referrer")
-            .with(HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
+            .with(header::REFERRER_POLICY, "same-origin");
         response.body = html.into();
         response
     }
@@ -48,8 +55,34 @@ impl Response {
     }
 
     /// The method is not one of `allow` (RFC 9110 section 15.5.6).
-    pub fn method_not_allowed(allow: &str) -> Self {
-        Self::empty(StatusCode::METHOD_NOT_ALLOWED).with(header::ALLOW, allow)
+    pub fn method_not_allowed(id: &RequestId, allow: &str) -> Self {
+        Self::problem(id, StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed").with(header::ALLOW, allow)
+    }
+
+    /// Nothing is at this path.
+    pub fn not_found(id: &RequestId) -> Self {
+        Self::problem(id, StatusCode::NOT_FOUND, "not_found")
+    }
+
+    /// A problem document (RFC 9457) of a refusal.
+    fn problem(id: &RequestId, status: StatusCode, reason: &'static str) -> Self {
+        let mut response = Self::empty(status).with(header::CONTENT_TYPE, "application/problem+json").because(reason);
+        let document = serde_json::json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "reason": reason,
+            "requestId": id.as_str(),
+        });
+        response.body = document.to_string().into();
+        response
+    }
+
+    /// This answer with the reason that the log gives for it.
+    #[must_use]
+    pub fn because(mut self, reason: &'static str) -> Self {
+        self.refusal = Some(reason);
+        self
     }
 
     /// Readable by pages of every origin, without credentials (Fetch standard, CORS protocol).

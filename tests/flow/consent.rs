@@ -25,7 +25,7 @@ async fn the_page_says_who_asks_for_what_and_where_the_answer_goes() {
     }
     assert_eq!(page.headers["x-frame-options"], "DENY");
     assert_eq!(page.headers["cache-control"], "no-store");
-    assert_eq!(page.headers["referrer-policy"], "no-referrer");
+    assert_eq!(page.headers["referrer-policy"], "same-origin");
 }
 
 #[tokio::test]
@@ -74,6 +74,39 @@ async fn a_form_of_another_site_or_without_its_proof_is_refused() {
     assert_eq!((answer.status, answer.leaves_to), (StatusCode::FORBIDDEN, None));
 
     browser.submit(&page, ("decision", "approve")).await.answer();
+}
+
+/// A browser says `Sec-Fetch-Site` to secure origins only; elsewhere, and in older ones, `Origin` must do. It would be
+/// `null` under `no-referrer` (Fetch standard, "append a request `Origin` header").
+#[tokio::test]
+async fn a_form_without_fetch_metadata_is_known_by_its_origin() {
+    let gateway = TestGateway::start().await;
+    let client = Client::register(&gateway).await;
+    let mut browser = Browser::new(&gateway.origin);
+    let page = client.consent_page(&mut browser, "/mcp/one", "ada").await;
+    assert_eq!(page.headers["referrer-policy"], "same-origin");
+    let mut fields = page.hidden_fields();
+    fields.push(("decision".to_owned(), "approve".to_owned()));
+    let cookies: Vec<_> = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let form = client.http.post(gateway.url("/oauth/setup")).header("cookie", cookies.join("; ")).form(&fields);
+    for origin in [None, Some("null"), Some("https://evil.example")] {
+        let mut request = form.try_clone().unwrap();
+        if let Some(origin) = origin {
+            request = request.header("origin", origin);
+        }
+        assert_eq!(request.send().await.unwrap().status(), StatusCode::FORBIDDEN, "{origin:?}");
+    }
+    let ours = form.header("origin", &gateway.origin).send().await.unwrap();
+    assert_eq!(ours.status(), StatusCode::SEE_OTHER);
+}
+
+/// Clients that are web pages open us in a popup, and their own page in it, later, reports to its opener.
+#[tokio::test]
+async fn a_page_in_a_popup_keeps_its_opener() {
+    let gateway = TestGateway::start().await;
+    let client = Client::register(&gateway).await;
+    let page = client.consent_page(&mut Browser::new(&gateway.origin), "/mcp/one", "ada").await;
+    assert!(!page.headers.contains_key("cross-origin-opener-policy"));
 }
 
 /// Another browser, even of the same or another signed-in person, cannot see or decide an interaction.

@@ -3,7 +3,7 @@
 use reqwest::{StatusCode, header};
 use serde_json::json;
 
-use crate::support::{Browser, Client, TestGateway};
+use crate::support::{Browser, Client, TestGateway, choose_user};
 
 #[tokio::test]
 async fn the_session_cookie_is_for_this_host_and_for_http_only() {
@@ -82,6 +82,52 @@ async fn signing_out_needs_the_form_and_ends_the_session() {
     assert_eq!(decided.leaves_to, None);
 }
 
+/// A form of another site comes without our cookie, and must not take it away from the browser either.
+#[tokio::test]
+async fn another_site_cannot_sign_anybody_out() {
+    let gateway = TestGateway::start().await;
+    let answer = reqwest::Client::new()
+        .post(gateway.url("/oauth/logout"))
+        .header("sec-fetch-site", "cross-site")
+        .form(&[("csrf", "x")])
+        .send()
+        .await
+        .unwrap();
+    assert!(!answer.headers().contains_key(header::SET_COOKIE), "{:?}", answer.headers());
+}
+
+/// Two tabs: a client that connects to two servers opens two logins at once, and the person finishes them in turn.
+#[tokio::test]
+async fn a_second_login_in_the_same_browser_leaves_the_first_page_usable() {
+    let gateway = TestGateway::start().await;
+    let client = Client::register(&gateway).await;
+    let mut browser = Browser::new(&gateway.origin);
+    let first = browser.open(&client.authorize_url(&client.request("/mcp/one"))).await;
+    let second = browser.open(&client.authorize_url(&client.request("/mcp/two"))).await;
+    let first = choose_user(&mut browser, first, "ada").await;
+    browser.visited.push("/oauth/dev-login".to_owned());
+    let second = choose_user(&mut browser, second, "ada").await;
+    for page in [first, second] {
+        assert!(browser.submit(&page, ("decision", "approve")).await.answer().contains_key("code"));
+    }
+}
+
+/// Somebody else in the second tab: the first person's session ends, and with it what only that person may decide.
+#[tokio::test]
+async fn another_person_in_the_same_browser_ends_the_first_ones_session() {
+    let gateway = TestGateway::start().await;
+    let client = Client::register(&gateway).await;
+    let mut browser = Browser::new(&gateway.origin);
+    let first = browser.open(&client.authorize_url(&client.request("/mcp/one"))).await;
+    let second = browser.open(&client.authorize_url(&client.request("/mcp/two"))).await;
+    let first = choose_user(&mut browser, first, "ada").await;
+    browser.visited.push("/oauth/dev-login".to_owned());
+    let second = choose_user(&mut browser, second, "bob").await;
+    assert_eq!(browser.submit(&first, ("decision", "approve")).await.leaves_to, None);
+    assert!(second.html.contains("bob"));
+    assert!(browser.submit(&second, ("decision", "approve")).await.answer().contains_key("code"));
+}
+
 /// The development sign-in lets anybody in, so a request that came through a proxy is not from this machine.
 #[tokio::test]
 async fn development_sign_in_is_refused_from_elsewhere() {
@@ -104,8 +150,10 @@ async fn a_dead_identity_provider_gives_a_page_and_tells_the_request_id() {
     .await;
     let client = Client::register(&gateway).await;
     let mut browser = Browser::new(&gateway.origin);
+    let before = gateway.dump();
     let page = browser.open(&client.authorize_url(&client.request("/mcp/one"))).await;
     assert_eq!(page.status, StatusCode::BAD_GATEWAY);
+    assert_eq!(gateway.dump(), before);
     let id = page.headers["x-request-id"].to_str().unwrap();
     assert!(page.html.contains(id));
 }

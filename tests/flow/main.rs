@@ -3,13 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
 mod authorize;
+mod bad_input;
+mod changes;
 mod consent;
+mod endpoints;
 mod health;
+mod imports;
 mod login;
 mod metadata;
 mod origins;
+mod outage;
+mod process;
 mod register;
 mod revoke;
+mod secrets;
 mod support;
 mod token;
 mod token_refresh;

@@ -83,7 +83,7 @@ async fn what_is_not_json_or_is_too_much_is_refused() {
     let huge = http.post(gateway.url("/oauth/register")).json(&huge).send().await.unwrap();
     assert_eq!(huge.status(), StatusCode::PAYLOAD_TOO_LARGE);
     let get = http.get(gateway.url("/oauth/register")).send().await.unwrap();
-    assert_eq!((get.status(), get.headers()["allow"].to_str().unwrap()), (StatusCode::METHOD_NOT_ALLOWED, "POST"));
+    assert_eq!(get.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::StatusCode;
 use serde_json::Value;
 
-use crate::support::{Client, TestGateway, Tokens};
+use crate::support::{Browser, Client, TestGateway, Tokens, choose_user};
 
 #[tokio::test]
 async fn a_refresh_gives_a_new_pair_and_both_work() {
@@ -70,6 +70,29 @@ async fn a_refresh_cannot_move_to_another_route() {
     let error: Value = client.token(&moved).await.json().await.unwrap();
     assert_eq!(error["error"], "invalid_target");
     assert_eq!(client.refresh(&first.refresh).await.status(), StatusCode::OK);
+}
+
+/// RFC 6749 section 6: the scope may be narrowed, and the answer says what it is; what was never granted is dropped.
+#[tokio::test]
+async fn a_refresh_answers_with_the_scope_it_was_asked_for() {
+    let gateway = TestGateway::start().await;
+    let client = Client::register(&gateway).await;
+    let mut browser = Browser::new(&gateway.origin);
+    let mut parameters = client.request("/mcp/one");
+    parameters.push(("scope", "mcp:tools offline_access".to_owned()));
+    let page = browser.open(&client.authorize_url(&parameters)).await;
+    let page = choose_user(&mut browser, page, "ada").await;
+    let code = browser.submit(&page, ("decision", "approve")).await.answer()["code"].clone();
+    let mut tokens: Value = client.redeem(&code).await.json().await.unwrap();
+    assert_eq!(tokens["scope"], "mcp:tools offline_access");
+    for (asked, granted) in
+        [("mcp:tools", "mcp:tools"), ("admin", "mcp:tools"), ("mcp:tools offline_access", "mcp:tools offline_access")]
+    {
+        let refresh = tokens["refresh_token"].as_str().unwrap().to_owned();
+        let form = [("grant_type", "refresh_token"), ("refresh_token", refresh.as_str()), ("scope", asked)];
+        tokens = client.token(&form).await.json().await.unwrap();
+        assert_eq!(tokens["scope"], granted, "{asked}");
+    }
 }
 
 #[tokio::test]

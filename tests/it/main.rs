@@ -1,7 +1,8 @@
 //! Integration tests: a real edge on a real socket, with real bytes on both sides.
-#![allow(unused)]
+#![allow(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not the functions that they call")]
 
 mod edge_endpoints;
+mod edge_log;
 mod edge_tls;
 mod relay_access;
 mod relay_browsers;

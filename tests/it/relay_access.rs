@@ -64,7 +64,8 @@ async fn head_gets_the_challenge_without_a_body_and_with_a_token_is_not_allowed(
 async fn a_token_that_is_no_good_gets_its_error_and_no_connection() {
     let upstream = Upstream::json().await;
     let edge = TestEdge::builder().route("a", &upstream.url()).route("b", &upstream.url()).start().await;
-    let invalid = ", error=\"invalid_token\", error_description=\"The access token is unknown, expired or revoked.\"";
+    let invalid = ", error=\"invalid_token\", error_description=\"The access token is invalid, expired, revoked, or not for \
+        this resource.\"";
     let unknown = format!("at_{}", "A".repeat(43));
     let long = "a".repeat(20_000);
     for token in [&unknown, "junk", "eyJhbGciOiJub25lIn0.e30.", &long] {
@@ -72,17 +73,17 @@ async fn a_token_that_is_no_good_gets_its_error_and_no_connection() {
         expect_challenge(&answer, 401, &challenge(&edge, "/mcp/a", invalid));
     }
 
-    let of_b = ", error=\"invalid_token\", error_description=\"The access token is not for this route.\"";
     let answer = edge.exchange(Request::post("/mcp/a").bearer(&edge.token("b"))).await;
-    expect_challenge(&answer, 401, &challenge(&edge, "/mcp/a", of_b));
+    expect_challenge(&answer, 401, &challenge(&edge, "/mcp/a", invalid));
 
     let elsewhere = edge.store.issue("ada", "c", "a", "http://other.example/mcp/a", "mcp:tools");
     let answer = edge.exchange(Request::post("/mcp/a").bearer(&elsewhere)).await;
-    expect_challenge(&answer, 401, &challenge(&edge, "/mcp/a", of_b));
+    expect_challenge(&answer, 401, &challenge(&edge, "/mcp/a", invalid));
 
     let narrow = edge.store.issue("ada", "c", "a", &format!("{}/mcp/a", edge.origin()), "offline_access");
     let answer = edge.exchange(Request::post("/mcp/a").bearer(&narrow)).await;
-    let scope = ", error=\"insufficient_scope\", error_description=\"The access token lacks the scope mcp:tools.\"";
+    let scope = ", error=\"insufficient_scope\", error_description=\"The access token lacks a scope that this \
+        request needs.\"";
     expect_challenge(&answer, 403, &challenge(&edge, "/mcp/a", scope));
     assert_eq!(upstream.connections(), 0);
 }

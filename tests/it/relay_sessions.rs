@@ -75,7 +75,8 @@ async fn a_forged_session_does_not_exist() {
     for forged in ["upstream-session-1", "", &flipped, cut, "!!!", &"A".repeat(5000)] {
         expect_unknown_session(&edge.call(with_session(forged)).await);
     }
-    expect_unknown_session(&edge.call(with_session(&session).header("Mcp-Session-Id", &session)).await);
+    let two = edge.call(with_session(&session).header("Mcp-Session-Id", &flipped)).await;
+    assert_eq!((two.status(), &two.json()["error"]["data"]["reason"]), (400, &"bad_mcp_header".into()));
     assert_eq!(upstream.calls().len(), 1);
     assert_eq!(edge.call(with_session(&session)).await.status(), 200);
 }

@@ -12,6 +12,9 @@ use crate::support::{
     certificates::{Authority, Leaf},
 };
 
+/// What a test changes about an upstream.
+type Change = Box<dyn FnOnce(&mut Server)>;
+
 async fn tls_upstream(leaf: &Leaf, clients: Option<&Authority>) -> Upstream {
     Upstream::start_tls(leaf.acceptor(clients, &[b"http/1.1"]), |call| {
         Box::pin(async move {
@@ -99,7 +102,7 @@ async fn material_that_cannot_be_used_stops_the_start_and_says_whose() {
     let authority = Authority::new("ours");
     let (one, other) = (authority.issue(&["a"]), authority.issue(&["b"]));
     let junk = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-    let broken: [(&str, Box<dyn FnOnce(&mut Server)>); 4] = [
+    let broken: [(&str, Change); 4] = [
         ("CA file", Box::new(|server| server.tls.ca_pem = Some(b"no PEM".to_vec()))),
         ("CA file", Box::new(move |server| server.tls.ca_pem = Some(junk.as_bytes().to_vec()))),
         (

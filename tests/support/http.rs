@@ -60,7 +60,9 @@ impl Request {
 
     /// With one more field.
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.head.push_str(&format!("{name}: {value}\r\n"));
+        for part in [name, ": ", value, "\r\n"] {
+            self.head.push_str(part);
+        }
         self
     }
 
@@ -255,11 +257,6 @@ impl Connection {
     /// Reads more; false at the end.
     pub async fn fill(&mut self) -> bool {
         matches!(self.stream.read_buf(&mut self.buffer).await, Ok(read) if read > 0)
-    }
-
-    /// What was read and not yet used.
-    pub fn unread(&self) -> &[u8] {
-        &self.buffer
     }
 
     /// Waits until the peer closes; what it still sends is dropped.

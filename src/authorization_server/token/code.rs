@@ -17,26 +17,27 @@ impl AuthorizationServer {
     /// proves nothing about who asks. Only a second use with the right proof revokes the grant, or anybody who saw a
     /// code could end a login with it.
     pub(super) async fn redeem_code(&self, request: &Request, params: &Params, client: &Client) -> Response {
+        let refused = |error, reason| token_error(request, Some(client), error, reason);
         let (Ok(Some(code)), Ok(verifier), Ok(redirect_uri)) =
             (params.get("code"), params.get("code_verifier"), params.get("redirect_uri"))
         else {
-            return token_error(request, TokenError::InvalidRequest);
+            return refused(TokenError::InvalidRequest, "malformed_parameters");
         };
         let now = self.clock.now();
         let digest = Digest::of(code);
         let kept = match self.store.code(&digest, now).await {
             Ok(Some(kept)) => kept,
-            Ok(None) => return token_error(request, TokenError::InvalidGrant),
+            Ok(None) => return refused(TokenError::InvalidGrant, "unknown_code"),
             Err(error) => return token_unavailable(request, &error),
         };
-        if !is_proven(&kept, client, verifier, redirect_uri) {
+        if let Err(reason) = check_proof(&kept, client, verifier, redirect_uri) {
             return match self.store.burn_code(&digest, now).await {
-                Ok(()) => token_error(request, TokenError::InvalidGrant),
+                Ok(()) => refused(TokenError::InvalidGrant, reason),
                 Err(error) => token_unavailable(request, &error),
             };
         }
         if !resource_fits(params, &kept.grant.resource) {
-            return token_error(request, TokenError::InvalidTarget);
+            return refused(TokenError::InvalidTarget, "wrong_resource");
         }
         let pair = self.new_pair(&kept.grant, now);
         match self.store.redeem_code(&digest, &pair.digests(), now).await {
@@ -44,26 +45,37 @@ impl AuthorizationServer {
                 self.note_use(client, now).await;
                 tracing::info!(event = "mcp_auth_downstream_token_issued", requestId = %request.id,
                     clientId = %client.id, subjectId = %kept.grant.subject, operationId = %kept.grant.operation_id,
-                    grantId = %kept.grant.id, grantType = "authorization_code", "tokens issued");
-                pair.response(&kept.grant, now)
+                    grantId = %kept.grant.id, grantType = "authorization_code", outcome = "success", "tokens issued");
+                pair.response(&kept.grant, &kept.grant.scope, now)
             }
             Ok(RedeemedCode::Replayed) => {
                 self.changes.publish(&Change::GrantRevoked(kept.grant.id.clone()));
                 tracing::warn!(event = "mcp_auth_downstream_code_replayed", requestId = %request.id,
                     clientId = %client.id, subjectId = %kept.grant.subject, operationId = %kept.grant.operation_id,
-                    grantId = %kept.grant.id, "a code came twice; what it issued is revoked");
-                token_error(request, TokenError::InvalidGrant)
+                    grantId = %kept.grant.id, "a code came twice; whatever it issued is revoked");
+                refused(TokenError::InvalidGrant, "replayed_code")
             }
-            Ok(RedeemedCode::Dead) => token_error(request, TokenError::InvalidGrant),
+            Ok(RedeemedCode::Dead) => refused(TokenError::InvalidGrant, "expired_code"),
             Err(error) => token_unavailable(request, &error),
         }
     }
 }
 
-/// Whether the request comes from who began the authorization: the same client, redirect URI and PKCE secret.
-fn is_proven(kept: &Code, client: &Client, verifier: Option<&str>, redirect_uri: Option<&str>) -> bool {
-    kept.grant.client_id == client.id
-        && redirect_uri.is_none_or(|redirect_uri| redirect_uri == kept.bound.redirect_uri)
-        && verifier
-            .is_some_and(|verifier| CodeChallenge::from_stored(&kept.bound.code_challenge).verify(verifier).is_ok())
+/// Checks that the request comes from who began the authorization: the same client, redirect URI and PKCE secret.
+///
+/// A request without a redirect URI is one of OAuth 2.1, where the PKCE secret alone binds the two requests.
+fn check_proof(
+    kept: &Code,
+    client: &Client,
+    verifier: Option<&str>,
+    redirect_uri: Option<&str>,
+) -> Result<(), &'static str> {
+    if kept.grant.client_id != client.id {
+        return Err("code_of_another_client");
+    }
+    if redirect_uri.is_some_and(|redirect_uri| redirect_uri != kept.bound.redirect_uri) {
+        return Err("wrong_redirect_uri");
+    }
+    let verifier = verifier.ok_or("missing_code_verifier")?;
+    CodeChallenge::from_stored(&kept.bound.code_challenge).verify(verifier).or(Err("wrong_code_verifier"))
 }

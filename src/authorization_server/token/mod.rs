@@ -12,8 +12,9 @@ use super::{AuthorizationServer, authorize::is_resource};
 use crate::{
     clock::Timestamp,
     crypto::{Digest, random_token},
+    identity::log_store_failure,
     oauth::{Params, TokenError},
-    store::{Client, Grant, IssuedTokens},
+    store::{self, Client, Grant, IssuedTokens},
     web::{Request, Response, is_form},
 };
 
@@ -38,11 +39,9 @@ struct Granted<'a> {
 impl AuthorizationServer {
     /// Answers a token request; a cookie never plays a part in it.
     pub(super) async fn token(&self, request: &Request) -> Response {
-        if !is_form(request) {
-            return token_error(request, TokenError::InvalidRequest);
-        }
-        let Ok(params) = Params::parse(&request.body) else {
-            return token_error(request, TokenError::InvalidRequest);
+        let params = match Params::parse(&request.body) {
+            Ok(params) if is_form(request) => params,
+            _ => return token_error(request, None, TokenError::InvalidRequest, "malformed_form"),
         };
         let client = match self.authenticate(request, &params).await {
             Ok(client) => client,
@@ -51,8 +50,12 @@ impl AuthorizationServer {
         match params.get("grant_type") {
             Ok(Some("authorization_code")) => self.redeem_code(request, &params, &client).await,
             Ok(Some("refresh_token")) => self.refresh(request, &params, &client).await,
-            Ok(Some(_)) => token_error(request, TokenError::UnsupportedGrantType),
-            Ok(None) | Err(_) => token_error(request, TokenError::InvalidRequest),
+            Ok(Some(_)) => {
+                token_error(request, Some(&client), TokenError::UnsupportedGrantType, "unsupported_grant_type")
+            }
+            Ok(None) | Err(_) => {
+                token_error(request, Some(&client), TokenError::InvalidRequest, "malformed_parameters")
+            }
         }
     }
 
@@ -62,6 +65,13 @@ impl AuthorizationServer {
             refresh_token: random_token("rt_"),
             access_expires_at: now.plus(self.settings.access_token_ttl).min(grant.expires_at),
         }
+    }
+
+    /// Whether the route of a grant is still configured; a client whose tokens open nothing must authorize anew.
+    pub(super) fn is_served(&self, grant: &Grant) -> bool {
+        let after_scheme = grant.resource.split_once("://").map_or("", |(_, rest)| rest);
+        let path = after_scheme.find('/').map_or("", |start| &after_scheme[start..]);
+        self.routes.of(&grant.operation_id).is_some_and(|route| route.path == path)
     }
 
     /// Notes that a client is in use, at most once a day, for the 90 days that unused ones are kept.
@@ -84,7 +94,7 @@ impl Pair {
         }
     }
 
-    fn response(&self, grant: &Grant, now: Timestamp) -> Response {
+    fn response(&self, grant: &Grant, scope: &str, now: Timestamp) -> Response {
         Response::json(
             StatusCode::OK,
             &Granted {
@@ -92,7 +102,7 @@ impl Pair {
                 token_type: "Bearer",
                 expires_in: now.until(self.access_expires_at).as_secs(),
                 refresh_token: &self.refresh_token,
-                scope: &grant.scope,
+                scope,
                 resource: &grant.resource,
             },
         )
@@ -109,24 +119,37 @@ fn resource_fits(params: &Params, granted: &str) -> bool {
     }
 }
 
-/// The error answer, and the one log line that names it.
-pub(super) fn token_error(request: &Request, error: TokenError) -> Response {
-    tracing::info!(event = "mcp_auth_token_request_rejected", requestId = %request.id, reasonCode = error.as_str(),
-        "token request refused");
-    let response = Response::json(error.status(), &error.body());
-    let challenge = matches!(error, TokenError::InvalidClient) && request.headers.contains_key(header::AUTHORIZATION);
-    match error {
-        TokenError::TemporarilyUnavailable => response.with(header::RETRY_AFTER, "2"),
-        _ if challenge => response.with(header::WWW_AUTHENTICATE, "Basic realm=\"OAuth\""),
-        _ => response,
+/// The error answer; `reason` is for the log, which may say more than the client learns.
+pub(super) fn token_error(
+    request: &Request,
+    client: Option<&Client>,
+    error: TokenError,
+    reason: &'static str,
+) -> Response {
+    tracing::info!(event = "mcp_auth_token_request_rejected", requestId = %request.id,
+        clientId = client.map(|client| client.id.as_str()), outcome = "denied", failureOrigin = "client",
+        error = error.as_str(), reasonCode = reason, "token request refused");
+    let response = Response::json(error.status(), &error.body()).because(reason);
+    if error == TokenError::InvalidClient && request.headers.contains_key(header::AUTHORIZATION) {
+        return response.with(header::WWW_AUTHENTICATE, "Basic realm=\"OAuth\"");
     }
+    response
 }
 
-/// The answer while the store is down.
-pub(super) fn token_unavailable(request: &Request, error: &crate::store::Error) -> Response {
-    tracing::warn!(event = "mcp_auth_store_failed", requestId = %request.id, error = error as &dyn std::error::Error,
-        "a token request could not be answered");
-    token_error(request, TokenError::TemporarilyUnavailable)
+/// The answer where the store did not do its part.
+pub(super) fn token_unavailable(request: &Request, error: &store::Error) -> Response {
+    let (error, reason) = if log_store_failure(request, error) {
+        (TokenError::TemporarilyUnavailable, "store_unavailable")
+    } else {
+        (TokenError::ServerError, "store_failed")
+    };
+    let response = Response::json(error.status(), &error.body()).because(reason);
+    if error == TokenError::TemporarilyUnavailable {
+        return response.with(header::RETRY_AFTER, RETRY_AFTER);
+    }
+    response
 }
 
+/// Seconds until a client should try again.
+const RETRY_AFTER: &str = "5";
 const TOUCH_EVERY: Duration = Duration::from_hours(24);

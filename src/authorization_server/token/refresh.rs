@@ -11,7 +11,7 @@ use crate::{
     authorization_server::AuthorizationServer,
     clock::Timestamp,
     crypto::{Digest, KeyRing},
-    oauth::{Params, TokenError},
+    oauth::{Params, TokenError, scope::refresh_scope},
     store::{Change, Client, Grant, Rotation},
     web::{Request, Response},
 };
@@ -26,19 +26,27 @@ struct SealedPair {
 impl AuthorizationServer {
     /// Rotates a refresh token for the client that authenticated.
     pub(super) async fn refresh(&self, request: &Request, params: &Params, client: &Client) -> Response {
-        let Ok(Some(presented)) = params.get("refresh_token") else {
-            return token_error(request, TokenError::InvalidRequest);
+        let refused = |error, reason| token_error(request, Some(client), error, reason);
+        let (Ok(Some(presented)), Ok(scope)) = (params.get("refresh_token"), params.get("scope")) else {
+            return refused(TokenError::InvalidRequest, "malformed_parameters");
         };
         let now = self.clock.now();
         let digest = Digest::of(presented);
         let grant = match self.store.refresh_token(&digest, now).await {
             Ok(Some(kept)) if kept.grant.client_id == client.id => kept.grant,
-            Ok(_) => return token_error(request, TokenError::InvalidGrant),
+            Ok(Some(_)) => return refused(TokenError::InvalidGrant, "refresh_token_of_another_client"),
+            Ok(None) => return refused(TokenError::InvalidGrant, "unknown_refresh_token"),
             Err(error) => return token_unavailable(request, &error),
         };
-        if !resource_fits(params, &grant.resource) {
-            return token_error(request, TokenError::InvalidTarget);
+        if !self.is_served(&grant) {
+            return refused(TokenError::InvalidGrant, "unknown_route");
         }
+        if !resource_fits(params, &grant.resource) {
+            return refused(TokenError::InvalidTarget, "wrong_resource");
+        }
+        let Ok(scope) = refresh_scope(&grant.scope, scope) else {
+            return refused(TokenError::InvalidScope, "malformed_scope");
+        };
         let pair = self.new_pair(&grant, now);
         let sealed = seal(presented, &pair);
         let rotation = self
@@ -48,29 +56,29 @@ impl AuthorizationServer {
         match rotation {
             Ok(Rotation::Rotated) => {
                 self.note_use(client, now).await;
-                Self::issued(request, client, &grant, &pair, now)
+                Self::issued(request, client, &grant, &scope, &pair, now)
             }
             Ok(Rotation::WithinGrace { sealed_successor }) => match open(presented, &sealed_successor) {
-                Some(pair) => Self::issued(request, client, &grant, &pair, now),
-                None => token_error(request, TokenError::InvalidGrant),
+                Some(pair) => Self::issued(request, client, &grant, &scope, &pair, now),
+                None => refused(TokenError::InvalidGrant, "unreadable_successor"),
             },
             Ok(Rotation::Reused) => {
                 self.changes.publish(&Change::GrantRevoked(grant.id.clone()));
                 tracing::warn!(event = "mcp_auth_downstream_refresh_reuse_detected", requestId = %request.id,
                     clientId = %client.id, subjectId = %grant.subject, operationId = %grant.operation_id,
                     grantId = %grant.id, "a rotated refresh token came again; its grant is revoked");
-                token_error(request, TokenError::InvalidGrant)
+                refused(TokenError::InvalidGrant, "reused_refresh_token")
             }
-            Ok(Rotation::Dead) => token_error(request, TokenError::InvalidGrant),
+            Ok(Rotation::Dead) => refused(TokenError::InvalidGrant, "unknown_refresh_token"),
             Err(error) => token_unavailable(request, &error),
         }
     }
 
-    fn issued(request: &Request, client: &Client, grant: &Grant, pair: &Pair, now: Timestamp) -> Response {
+    fn issued(request: &Request, client: &Client, grant: &Grant, scope: &str, pair: &Pair, now: Timestamp) -> Response {
         tracing::info!(event = "mcp_auth_downstream_token_issued", requestId = %request.id, clientId = %client.id,
             subjectId = %grant.subject, operationId = %grant.operation_id, grantId = %grant.id,
-            grantType = "refresh_token", "tokens issued");
-        pair.response(grant, now)
+            grantType = "refresh_token", outcome = "success", "tokens issued");
+        pair.response(grant, scope, now)
     }
 }
 

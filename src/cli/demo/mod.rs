@@ -4,6 +4,7 @@ pub mod sample;
 pub mod text;
 
 use std::{
+    env,
     io::{self, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::ExitCode,
@@ -54,7 +55,8 @@ fn announce(gateway: SocketAddr, route: &Url) {
         thread::sleep(READY_POLL);
     }
     // Nobody is left to tell when standard output is closed.
-    drop(writeln!(io::stdout(), "{}", text::text(&format!("http://{gateway}"), route)));
+    let program = env::current_exe().map_or_else(|_| "sallyport".to_owned(), |path| path.display().to_string());
+    drop(writeln!(io::stdout(), "{}", text::text(&program, &format!("http://{gateway}"), route)));
 }
 
 fn config(gateway: SocketAddr, admin: SocketAddr, sample: SocketAddr, directory: &TempDir) -> anyhow::Result<Config> {

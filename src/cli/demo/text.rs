@@ -5,10 +5,10 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 use url::Url;
 
-/// The text for a demo at `origin` whose sample server is reached at `route_url`.
+/// The text for a demo, run as `program`, at `origin`, whose sample server is reached at `route_url`.
 ///
 /// Every line that starts a client can be pasted into a POSIX shell as it stands.
-pub fn text(origin: &str, route_url: &Url) -> String {
+pub fn text(program: &str, origin: &str, route_url: &Url) -> String {
     let vs_code = json!({"name": NAME, "type": "http", "url": route_url});
     let cursor_file = json!({"mcpServers": {NAME: {"url": route_url}}});
     let cursor_link = cursor_link(route_url);
@@ -21,7 +21,7 @@ pub fn text(origin: &str, route_url: &Url) -> String {
 
 Walk the entire flow and see every step:
 
-  sallyport doctor {route_url}
+  {program} doctor {route_url}
 
 Connect a client:
 
@@ -58,7 +58,7 @@ mod tests {
     const ROUTE: &str = "http://127.0.0.1:8080/mcp/sample";
 
     fn printed() -> String {
-        text("http://127.0.0.1:8080", &ROUTE.parse().unwrap())
+        text("sallyport", "http://127.0.0.1:8080", &ROUTE.parse().unwrap())
     }
 
     #[test]

@@ -13,5 +13,5 @@ pub use request::{PINGORA_BUFFER, buffer_for_replay, may_be_silent, write_head};
 pub use resolve::Resolve;
 pub use response::{Verdict, judge, relay_head};
 pub use retry::{Attempt, decide};
-pub use session::{MCP_SESSION_ID, McpSessions, check_protocol_version};
+pub use session::{MCP_SESSION_ID, McpSessions};
 pub use target::{Target, Targets};

@@ -11,6 +11,8 @@ pub struct Browser {
     pub cookies: BTreeMap<String, String>,
     /// The paths that were visited, without queries.
     pub visited: Vec<String>,
+    /// The cookie values and the query values of redirects that it was given.
+    pub received: Vec<String>,
 }
 
 /// What the browser shows, or where it was sent outside the gateway.
@@ -25,8 +27,8 @@ pub struct Page {
 
 impl Browser {
     pub fn new(origin: &str) -> Self {
-        let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
-        Self { http, origin: origin.to_owned(), cookies: BTreeMap::new(), visited: Vec::new() }
+        let http = reqwest::Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).build().unwrap();
+        Self { http, origin: origin.to_owned(), cookies: BTreeMap::new(), visited: Vec::new(), received: Vec::new() }
     }
 
     /// Opens a URL and follows redirects within the gateway.
@@ -65,6 +67,7 @@ impl Browser {
             for cookie in response.headers().get_all(header::SET_COOKIE) {
                 let cookie = cookie.to_str().unwrap();
                 let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
+                self.received.push(value.to_owned());
                 if value.is_empty() {
                     self.cookies.remove(name)
                 } else {
@@ -76,6 +79,8 @@ impl Browser {
             let Some(location) = headers.get(header::LOCATION).map(|value| value.to_str().unwrap().to_owned()) else {
                 return Page { status, headers, html, leaves_to: None };
             };
+            let query = location.split_once('?').map_or("", |(_, query)| query);
+            self.received.extend(url::form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value.into_owned()));
             let target = url.join(&location).unwrap_or_else(|_| panic!("bad location {location}"));
             if !target.as_str().starts_with(&format!("{}/", self.origin)) {
                 return Page { status, headers, html, leaves_to: Some(location) };

@@ -38,7 +38,7 @@ impl Client {
     }
 
     pub async fn register_as(gateway: &TestGateway, metadata: Value) -> Self {
-        let http = reqwest::Client::builder().redirect(Policy::none()).build().unwrap();
+        let http = reqwest::Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).build().unwrap();
         let response = http.post(gateway.url("/oauth/register")).json(&metadata).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::CREATED);
         let document: Value = response.json().await.unwrap();

@@ -1,7 +1,9 @@
 //! A whole gateway on a free loopback port, with a clock that the test turns.
 
 use std::{
+    fmt::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -19,7 +21,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
-use super::Upstream;
+use super::{Log, Upstream};
 
 /// A running gateway with the routes `/mcp/one` and `/mcp/two`; it stops when dropped.
 pub struct TestGateway {
@@ -28,8 +30,13 @@ pub struct TestGateway {
     pub clock: Clock,
     pub upstream: Upstream,
     pub directory: TempDir,
-    stop: Arc<Notify>,
-    thread: Option<JoinHandle<()>>,
+    document: Value,
+    running: Option<Running>,
+}
+
+enum Running {
+    Here { stop: Arc<Notify>, thread: JoinHandle<()> },
+    Elsewhere(Child),
 }
 
 impl TestGateway {
@@ -39,6 +46,32 @@ impl TestGateway {
 
     /// A gateway whose configuration has the members of `changes` in place of its own.
     pub async fn with(changes: Value) -> Self {
+        let mut gateway = Self::stopped(changes).await;
+        gateway.run_here();
+        gateway
+    }
+
+    /// The program itself as a process of its own, and what it logs, as JSON and at every level.
+    pub async fn with_log(changes: Value) -> (Self, Log) {
+        let mut gateway = Self::stopped(changes).await;
+        merge(&mut gateway.document, json!({"log": {"format": "json", "level": "trace"}}));
+        let file = gateway.directory.path().join("sallyport.yaml");
+        std::fs::write(&file, gateway.document.to_string()).unwrap();
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sallyport"))
+            .args(["run", "--config"])
+            .arg(&file)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = Log::of(process.stderr.take().unwrap());
+        gateway.running = Some(Running::Elsewhere(process));
+        wait_until(gateway.address(), true);
+        (gateway, log)
+    }
+
+    async fn stopped(changes: Value) -> Self {
+        // The clients of the tests need one even where no gateway runs in this process.
+        let _installed_or_was_before = rustls::crypto::ring::default_provider().install_default();
         let upstream = Upstream::start().await;
         let directory = TempDir::new().unwrap();
         let (address, admin) = (free_address(), free_address());
@@ -54,15 +87,96 @@ impl TestGateway {
             ],
         });
         merge(&mut document, changes);
-        let source = config::Source::Text { name: "test".to_owned(), text: document.to_string() };
+        Self {
+            origin: format!("http://{address}"),
+            admin: format!("http://{admin}"),
+            clock: Clock::adjustable(),
+            upstream,
+            directory,
+            document,
+            running: None,
+        }
+    }
+
+    /// Starts again, at the same address and with the same store, with another configuration.
+    pub fn restart_with(&mut self, changes: Value) {
+        self.stop();
+        wait_until(self.address(), false);
+        merge(&mut self.document, changes);
+        self.run_here();
+    }
+
+    fn run_here(&mut self) {
+        let source = config::Source::Text { name: "test".to_owned(), text: self.document.to_string() };
         let config = config::load(source, &|_| None).unwrap();
-        let (clock, stop) = (Clock::adjustable(), Arc::new(Notify::new()));
-        let start =
-            Start { clock: clock.clone(), shutdown: Some(Box::new(Stop(Arc::clone(&stop)))), ..Start::default() };
+        let stop = Arc::new(Notify::new());
+        let shutdown = Box::new(Stop(Arc::clone(&stop)));
+        let start = Start { clock: self.clock.clone(), shutdown: Some(shutdown), ..Start::default() };
         let thread = thread::spawn(move || app::run(&config, start).unwrap());
-        wait_for(address);
-        let origin = format!("http://{address}");
-        Self { origin, admin: format!("http://{admin}"), clock, upstream, directory, stop, thread: Some(thread) }
+        self.running = Some(Running::Here { stop, thread });
+        wait_until(self.address(), true);
+    }
+
+    fn stop(&mut self) {
+        match self.running.take() {
+            Some(Running::Here { stop, thread }) => {
+                stop.notify_one();
+                let _ = thread.join();
+            }
+            Some(Running::Elsewhere(mut process)) => {
+                process.kill().unwrap();
+                process.wait().unwrap();
+            }
+            None => {}
+        }
+    }
+
+    /// Sends a signal to the process.
+    pub fn signal(&self, name: &str) {
+        let Some(Running::Elsewhere(process)) = &self.running else { panic!("not a process") };
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(process.id().to_string()).status().unwrap();
+        assert!(sent.success());
+    }
+
+    /// Waits for the process to end by itself.
+    pub fn ended(&mut self, within: Duration) -> ExitStatus {
+        let Some(Running::Elsewhere(process)) = &mut self.running else { panic!("not a process") };
+        let deadline = Instant::now() + within;
+        loop {
+            if let Some(status) = process.try_wait().unwrap() {
+                self.running = None;
+                return status;
+            }
+            assert!(Instant::now() < deadline, "the gateway did not end");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.origin.strip_prefix("http://").unwrap().parse().unwrap()
+    }
+
+    /// Everything that the store holds, table by table, row by row.
+    pub fn dump(&self) -> String {
+        let database = self.database();
+        let mut tables = database.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name").unwrap();
+        let tables: Vec<String> = tables.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let mut dump = String::new();
+        for table in tables {
+            let mut rows = database.prepare(&format!("SELECT * FROM {table}")).unwrap();
+            let columns = rows.column_count();
+            let mut rows = rows.query([]).unwrap();
+            while let Some(row) = rows.next().unwrap() {
+                let values: Vec<rusqlite::types::Value> = (0..columns).map(|column| row.get(column).unwrap()).collect();
+                writeln!(dump, "{table} {values:?}").unwrap();
+            }
+        }
+        dump
+    }
+
+    /// The database file, as somebody else opens it.
+    pub fn database(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.directory.path().join("test.db")).unwrap()
     }
 
     /// Does what the background clean-up does every minute.
@@ -79,10 +193,7 @@ impl TestGateway {
 
 impl Drop for TestGateway {
     fn drop(&mut self) {
-        self.stop.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        self.stop();
     }
 }
 
@@ -111,10 +222,11 @@ fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
-fn wait_for(address: SocketAddr) {
+/// Waits until somebody listens at the address, or nobody: the last threads of a gateway end after it.
+fn wait_until(address: SocketAddr, listening: bool) {
     let deadline = Instant::now() + Duration::from_secs(20);
-    while std::net::TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < deadline, "the gateway did not start");
+    while std::net::TcpStream::connect(address).is_ok() != listening {
+        assert!(Instant::now() < deadline, "the gateway did not start or end");
         thread::sleep(Duration::from_millis(5));
     }
 }

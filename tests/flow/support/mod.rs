@@ -3,9 +3,11 @@
 mod browser;
 mod client;
 mod gateway;
+mod log;
 mod upstream;
 
 pub use browser::{Browser, Page};
 pub use client::{Client, Tokens, choose_user};
 pub use gateway::TestGateway;
+pub use log::Log;
 pub use upstream::Upstream;

@@ -1,0 +1,27 @@
+# syntax=docker/dockerfile:1
+
+FROM rust:1.95-slim-bookworm AS build
+# zlib-ng is built with cmake; SQLite, ring and zstd need a C compiler.
+RUN apt-get update && apt-get install -y --no-install-recommends build-essential cmake && rm -rf /var/lib/apt/lists/*
+WORKDIR /build
+COPY Cargo.toml Cargo.lock askama.toml ./
+COPY src ./src
+COPY benches ./benches
+RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
+    cargo build --locked --release --bin sallyport && cp target/release/sallyport /usr/local/bin/sallyport
+RUN install -d -m 0700 /data
+
+FROM debian:bookworm-slim
+RUN apt-get update && apt-get install -y --no-install-recommends ca-certificates && rm -rf /var/lib/apt/lists/*
+COPY --from=build /usr/local/bin/sallyport /usr/local/bin/sallyport
+# The default store, data/sallyport.db, lies in the volume, because the working directory is /.
+COPY --from=build --chown=65532:65532 /data /data
+WORKDIR /
+USER 65532:65532
+VOLUME /data
+ENV SALLYPORT_CONFIG=/etc/sallyport/sallyport.yaml
+EXPOSE 8080 9464
+STOPSIGNAL SIGTERM
+# No HEALTHCHECK: there is no HTTP client in the image. Let the platform ask /readyz (docs/operating.md).
+ENTRYPOINT ["/usr/local/bin/sallyport"]
+CMD ["run"]

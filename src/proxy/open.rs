@@ -1,0 +1,152 @@
+//! From the first line of a request to what comes next for it.
+
+use std::sync::Arc;
+
+use http::Method;
+use pingora::{Error as PingoraError, proxy::Session};
+
+use super::{
+    cors,
+    edge::Gateway,
+    endpoint,
+    exchange::Exchange,
+    failure::Failure,
+    limits::{self, ReadError},
+    refusal::Denial,
+    relay,
+    router::{self, Destination},
+};
+use crate::{
+    mcp, policy,
+    upstream::NoCredential,
+    web::{Origin, RequestId, Response},
+};
+
+/// What comes next for a request.
+pub(super) enum Step {
+    /// It goes upstream.
+    Relay,
+    /// It is answered here.
+    Answer(Response),
+}
+
+/// Why a request ends before it goes upstream.
+pub(super) enum Stop {
+    /// A rule of ours or of HTTP.
+    Failed(Failure),
+    /// Its token.
+    Denied(Denial),
+    /// Its connection.
+    Broken(Box<PingoraError>),
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Box<PingoraError>> for Stop {
+    fn from(error: Box<PingoraError>) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        match error {
+            ReadError::Failed(failure) => Self::Failed(failure),
+            ReadError::Broken(error) => Self::Broken(error),
+        }
+    }
+}
+
+impl Gateway {
+    /// Takes a request from its first line to the point where it is answered or goes upstream.
+    pub(super) async fn open(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Step, Stop> {
+        exchange.id =
+            session.req_header().headers.get("x-request-id").and_then(|id| RequestId::accepted(id.to_str().ok()?));
+        let id = exchange.id();
+        router::check_request_line(session)?;
+        limits::check_head(session)?;
+        let origin = self.origins.resolve(session)?;
+        exchange.origin = Some(Arc::clone(&origin));
+        match router::destination(&self.routes, &*self.endpoints, session.req_header().uri.path())? {
+            Destination::Endpoint => {
+                let request = endpoint::read_request(session, &origin, &id).await?;
+                Ok(Step::Answer(self.endpoints.answer(request).await))
+            }
+            Destination::Route(route) => {
+                exchange.route = Some(route);
+                self.open_route(session, exchange, &origin).await
+            }
+        }
+    }
+
+    /// Proves the caller before anything else about an MCP request is looked at; no connection is opened until then.
+    async fn open_route(&self, session: &mut Session, exchange: &mut Exchange, origin: &Origin) -> Result<Step, Stop> {
+        let Some(route) = exchange.route.clone() else { return Err(Failure::Internal.into()) };
+        let head = session.req_header();
+        exchange.caller = self.allowed_origins.check(&head.headers, origin)?;
+        if head.method == Method::OPTIONS {
+            return Ok(Step::Answer(cors::preflight_response(&head.headers)));
+        }
+        if head.uri.query().is_some_and(names_access_token) {
+            return Err(Stop::Denied(Denial::of_query_token(&head.headers)));
+        }
+        let principal = self
+            .resource_server
+            .authenticate(&head.headers, origin, &route)
+            .await
+            .map_err(|refusal| Stop::Denied(Denial::of(refusal, &head.headers)))?;
+        let permit = policy::admit(principal, Arc::clone(&route));
+        let head = session.req_header();
+        if head.method == Method::HEAD {
+            exchange.permit = Some(permit);
+            return Err(Failure::MethodNotAllowed(cors::ROUTE_METHODS).into());
+        }
+        let mcp = mcp::Head::parse(&head.headers).map_err(|error| Failure::of_mcp_head(&error))?;
+        exchange.sessionless = mcp.era() == mcp::Era::Modern;
+        exchange.mcp_session = mcp.session_id.map(|id| self.sessions.open(id, &permit)).transpose()?;
+        let target = Arc::clone(self.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
+        exchange.permit = Some(permit);
+        exchange.target = Some(target);
+        self.open_upstream(session, exchange).await
+    }
+
+    /// Finds the credential, and reads the body where it may have to be sent again.
+    async fn open_upstream(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Step, Stop> {
+        let (Some(permit), Some(target)) = (&exchange.permit, &exchange.target) else {
+            return Err(Failure::Internal.into());
+        };
+        let fixed = target.server.credential.fixed(permit);
+        exchange.by_connection = fixed.is_none();
+        exchange.credential = match fixed {
+            Some(fixed) => Some(fixed),
+            None => match self.credential(permit, &target.server).await {
+                Ok(credential) => Some(credential),
+                Err(NoCredential::ConnectRequired(need)) => {
+                    return Ok(Step::Answer(self.connection_required(session, exchange, need).await?));
+                }
+                Err(NoCredential::Unavailable { retry_after }) => {
+                    return Err(Failure::credential_unavailable(retry_after).into());
+                }
+            },
+        };
+        if exchange.mcp_session.as_ref().is_some_and(|session| session.plain.is_none()) {
+            return Err(Failure::UnknownSession.into());
+        }
+        if !exchange.by_connection && !target.server.follow_redirects {
+            limits::send_continue(session).await?;
+            return Ok(Step::Relay);
+        }
+        exchange.body = Some(relay::buffer_for_replay(session).await?);
+        let answer = if exchange.by_connection { self.resume(session, exchange) } else { None };
+        Ok(answer.map_or(Step::Relay, Step::Answer))
+    }
+}
+
+/// Whether a query holds an access token, which RFC 6750 section 2.3 lets nobody rely on and we never read.
+fn names_access_token(query: &str) -> bool {
+    form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "access_token")
+}

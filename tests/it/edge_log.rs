@@ -1,0 +1,171 @@
+//! One line for each exchange, which says what happened and nothing that nobody may know.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::{Value, json};
+use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
+
+use crate::support::{Request, TestEdge, Upstream};
+
+/// What was logged by one test.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    /// Records everything that this thread logs, at every level that our own modules have.
+    fn record(&self) -> tracing::subscriber::DefaultGuard {
+        let lines = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_env_filter(EnvFilter::new("sallyport=trace"))
+            .with_writer(self.clone())
+            .finish();
+        tracing::subscriber::set_default(lines)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).expect("text")
+    }
+
+    /// The access lines.
+    fn access(&self) -> Vec<Value> {
+        let lines: Vec<Value> = self.text().lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        lines.into_iter().filter(|line| line["target"] == "sallyport::access").collect()
+    }
+}
+
+#[track_caller]
+fn expect(line: &Value, fields: &Value) {
+    for (name, value) in fields.as_object().expect("an object") {
+        assert_eq!(&line[name], value, "{name} of {line}");
+    }
+}
+
+#[tokio::test]
+async fn an_exchange_has_one_line_with_who_what_and_how_it_ended() {
+    let lines = Lines::default();
+    let _recording = lines.record();
+    let upstream = Upstream::start(|call| {
+        Box::pin(async move {
+            call.read_body().await;
+            if call.head.line.contains("break") {
+                call.keep_alive = false;
+            } else {
+                call.respond("200 OK", "Content-Type: application/json\r\n", b"{}").await;
+            }
+        })
+    })
+    .await;
+    let edge = TestEdge::relaying_to(&upstream.url()).await;
+    edge.call(Request::post("/mcp/a").header("X-Request-Id", "request-one")).await;
+    edge.exchange(Request::post("/mcp/a")).await;
+    edge.call(Request::post("/mcp/a?break=1")).await;
+    edge.exchange(Request::post("/oauth/token?code=secret-code")).await;
+
+    let access = lines.access();
+    assert_eq!(access.len(), 4, "{access:?}");
+    expect(
+        &access[0],
+        &json!({"event": "mcp_request_accepted", "requestId": "request-one", "operationId": "a",
+            "upstreamServerId": "a-upstream", "subjectId": "ada", "clientId": "client-1", "method": "POST",
+            "status": 200, "outcome": "success", "bytesSent": 2}),
+    );
+    assert!(access[0]["latencyMs"].is_u64() && access[0]["upstreamMs"].is_u64());
+    expect(
+        &access[1],
+        &json!({"event": "mcp_request_rejected", "operationId": "a", "status": 401, "outcome": "denied",
+            "failureOrigin": "client", "reasonCode": "missing_token", "subjectId": null}),
+    );
+    expect(
+        &access[2],
+        &json!({"event": "mcp_request_accepted", "status": 502, "outcome": "failure", "failureOrigin": "upstream",
+            "reasonCode": "upstream_broken"}),
+    );
+    expect(&access[3], &json!({"path": "/oauth/token", "method": "POST", "status": 200, "outcome": "success"}));
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_a_cancelled_exchange_and_no_error() {
+    let lines = Lines::default();
+    let _recording = lines.record();
+    let (left, leaving) = (Arc::new(tokio::sync::Notify::new()), Arc::new(tokio::sync::Notify::new()));
+    let (called, closed) = (Arc::clone(&left), Arc::clone(&leaving));
+    let upstream = Upstream::start(move |call| {
+        let (called, closed) = (Arc::clone(&called), Arc::clone(&closed));
+        Box::pin(async move {
+            call.read_body().await;
+            called.notify_one();
+            call.connection.closed().await;
+            call.keep_alive = false;
+            closed.notify_one();
+        })
+    })
+    .await;
+    let edge = TestEdge::relaying_to(&upstream.url()).await;
+    let mut connection = edge.connect().await;
+    connection.send(&Request::post("/mcp/a").host(&edge.host()).bearer(&edge.token("a"))).await;
+    left.notified().await;
+    drop(connection);
+    leaving.notified().await;
+    while lines.access().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    expect(
+        &lines.access()[0],
+        &json!({"event": "mcp_request_accepted", "outcome": "cancelled", "failureOrigin": "client",
+            "reasonCode": "client_disconnected"}),
+    );
+    assert!(!lines.text().contains("ERROR"));
+}
+
+#[tokio::test]
+async fn no_line_holds_a_token_a_query_a_session_or_a_body() {
+    let lines = Lines::default();
+    let _recording = lines.record();
+    let upstream = Upstream::start(|call| {
+        Box::pin(async move {
+            call.read_body().await;
+            let status = if call.head.line.contains("refuse") { "401 Unauthorized" } else { "200 OK" };
+            call.respond(status, "Mcp-Session-Id: secret-session\r\nSet-Cookie: secret-cookie\r\n", b"secret-answer")
+                .await;
+        })
+    })
+    .await;
+    let edge = TestEdge::relaying_to(&upstream.url()).await;
+    let token = edge.token("a");
+    let body = b"{\"secret-argument\":1}";
+    for target in
+        ["/mcp/a?q=secret-query", "/mcp/a?refuse", "/mcp/a?access_token=secret-query", "/oauth/t?code=secret-query"]
+    {
+        let request = Request::new("POST", target).header("Cookie", "secret-cookie").body(body);
+        edge.exchange(request.clone().bearer(&token)).await;
+        edge.exchange(request.bearer("secret-junk-token")).await;
+    }
+    edge.store.go_down();
+    edge.exchange(Request::post("/mcp/a").bearer(&edge.token("a"))).await;
+    let text = lines.text();
+    assert!(text.lines().count() > 8, "{text}");
+    assert!(!text.contains("secret") && !text.contains(&token) && !text.contains("at_"), "{text}");
+}
