@@ -1,6 +1,9 @@
 //! Web pages, hosts and origins.
 
-use sallyport::{proxy::AllowedOrigins, web::OriginRules};
+use sallyport::{
+    proxy::AllowedOrigins,
+    web::{Origin, OriginRules},
+};
 
 use crate::support::{Request, TestEdge, Upstream};
 
