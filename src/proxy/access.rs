@@ -104,27 +104,3 @@ fn millis(duration: std::time::Duration) -> u64 {
 }
 
 const CONNECT_REQUIRED: &str = "connect_required";
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::upstream::Need;
-
-    #[test]
-    fn an_answer_in_place_of_an_unconnected_upstream_has_an_outcome_of_its_own() {
-        let mut exchange = Exchange::begin();
-        exchange.connect = Some(Need::Authenticating);
-        for (error, status) in [(None, 200), (None, 400), (Some(Error::new_str("ends the attempt")), 200)] {
-            let ending = ending(&exchange, error.as_deref(), status);
-            let written = (ending.outcome, ending.origin, ending.reason);
-            assert_eq!(written, ("connect_required", None, Some("connect_required")));
-        }
-        exchange.connect = None;
-        exchange.refused = Some("invalid_request_state");
-        let ending = ending(&exchange, None, 400);
-        assert_eq!(
-            (ending.outcome, ending.origin, ending.reason),
-            ("denied", Some("client"), Some("invalid_request_state"))
-        );
-    }
-}

@@ -63,7 +63,7 @@ pub struct Exchange {
     pub upstream_time: Option<std::time::Duration>,
     /// Why the request failed, if it did.
     pub failure: Option<Failure>,
-    /// Why the request was refused for its token or for what it brought back, if it was.
+    /// Why the answer refuses the request, where no failure says it.
     pub refused: Option<&'static str>,
 }
 

@@ -134,6 +134,12 @@ impl Failure {
         }
     }
 
+    /// The credential cannot be had before `retry_after` has passed.
+    pub fn credential_unavailable(retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        Self::CredentialUnavailable(u16::try_from(seconds).unwrap_or(u16::MAX).max(1))
+    }
+
     /// What a head means that breaks the rules of MCP; an odd session id is one that does not exist.
     pub const fn of_mcp_head(error: &HeadError) -> Self {
         match error {
@@ -141,12 +147,6 @@ impl Failure {
             HeadError::SessionId => Self::UnknownSession,
             HeadError::Repeated(_) | HeadError::NotAscii(_) => Self::BadMcpHeader,
         }
-    }
-
-    /// The credential cannot be had before `retry_after` has passed.
-    pub fn credential_unavailable(retry_after: Duration) -> Self {
-        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-        Self::CredentialUnavailable(u16::try_from(seconds).unwrap_or(u16::MAX).max(1))
     }
 
     /// The status.

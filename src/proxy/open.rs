@@ -109,15 +109,22 @@ impl Gateway {
         exchange.sessionless = mcp.era() == mcp::Era::Modern;
         exchange.mcp_session = mcp.session_id.map(|id| self.sessions.open(id, &permit)).transpose()?;
         let target = Arc::clone(self.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
-        exchange.permit = Some(permit.clone());
-        exchange.target = Some(Arc::clone(&target));
-        match target.server.credential.fixed(&permit) {
-            Some(fixed) => exchange.credential = Some(fixed),
-            None => match self.credential(&permit, &target.server).await {
-                Ok(credential) => {
-                    exchange.credential = Some(credential);
-                    exchange.by_connection = true;
-                }
+        exchange.permit = Some(permit);
+        exchange.target = Some(target);
+        self.open_upstream(session, exchange).await
+    }
+
+    /// Finds the credential, and reads the body where it may have to be sent again.
+    async fn open_upstream(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Step, Stop> {
+        let (Some(permit), Some(target)) = (&exchange.permit, &exchange.target) else {
+            return Err(Failure::Internal.into());
+        };
+        let fixed = target.server.credential.fixed(permit);
+        exchange.by_connection = fixed.is_none();
+        exchange.credential = match fixed {
+            Some(fixed) => Some(fixed),
+            None => match self.credential(permit, &target.server).await {
+                Ok(credential) => Some(credential),
                 Err(NoCredential::ConnectRequired(need)) => {
                     return Ok(Step::Answer(self.connection_required(session, exchange, need).await?));
                 }
@@ -125,21 +132,17 @@ impl Gateway {
                     return Err(Failure::credential_unavailable(retry_after).into());
                 }
             },
-        }
+        };
         if exchange.mcp_session.as_ref().is_some_and(|session| session.plain.is_none()) {
             return Err(Failure::UnknownSession.into());
         }
-        if target.server.follow_redirects || exchange.by_connection {
-            exchange.body = Some(relay::buffer_for_replay(session).await?);
-        } else {
+        if !exchange.by_connection && !target.server.follow_redirects {
             limits::send_continue(session).await?;
+            return Ok(Step::Relay);
         }
-        if exchange.by_connection
-            && let Some(response) = self.resume(session, exchange)
-        {
-            return Ok(Step::Answer(response));
-        }
-        Ok(Step::Relay)
+        exchange.body = Some(relay::buffer_for_replay(session).await?);
+        let answer = if exchange.by_connection { self.resume(session, exchange) } else { None };
+        Ok(answer.map_or(Step::Relay, Step::Answer))
     }
 }
 

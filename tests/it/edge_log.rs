@@ -8,7 +8,10 @@ use std::{
 use serde_json::{Value, json};
 use tracing_subscriber::{EnvFilter, fmt::MakeWriter};
 
-use crate::support::{Request, TestEdge, Upstream};
+use crate::support::{
+    Request, TestEdge, Upstream,
+    credentials::{ENDED, UNAVAILABLE, UNCONNECTED},
+};
 
 /// What was logged by one test.
 #[derive(Clone, Default)]
@@ -168,4 +171,48 @@ async fn no_line_holds_a_token_a_query_a_session_or_a_body() {
     let text = lines.text();
     assert!(text.lines().count() > 8, "{text}");
     assert!(!text.contains("secret") && !text.contains(&token) && !text.contains("at_"), "{text}");
+}
+
+/// The ticket in the link is as good as a password until it is spent.
+#[tokio::test]
+async fn a_missing_connection_is_an_outcome_of_its_own_and_its_link_is_in_no_line() {
+    let lines = Lines::default();
+    let _recording = lines.record();
+    let upstream = Upstream::start(|call| {
+        Box::pin(async move {
+            call.read_body().await;
+            call.respond("401 Unauthorized", "", b"").await;
+        })
+    })
+    .await;
+    let edge = TestEdge::builder().connected_route("a", &upstream.url()).start().await;
+    edge.credentials.then(ENDED);
+    let call = br#"{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"secret-tool"}}"#;
+    for outcome in [UNCONNECTED, Ok("secret-token"), UNAVAILABLE] {
+        edge.credentials.set("ada", outcome);
+        edge.call(Request::new("POST", "/mcp/a").body(call)).await;
+    }
+    edge.credentials.set("ada", UNCONNECTED);
+    edge.call(Request::new("GET", "/mcp/a")).await;
+    edge.call(Request::new("POST", "/mcp/a").body(b"secret-nonsense")).await;
+
+    let access = lines.access();
+    assert_eq!(access.len(), 5, "{access:?}");
+    let connect_required = json!({"event": "mcp_request_accepted", "upstreamServerId": "a-upstream", "subjectId": "ada",
+        "outcome": "connect_required", "reasonCode": "connect_required", "failureOrigin": null});
+    for (index, status) in [(0, 200), (1, 200), (3, 405)] {
+        expect(&access[index], &connect_required);
+        assert_eq!(access[index]["status"], status);
+    }
+    expect(
+        &access[2],
+        &json!({"status": 503, "outcome": "failure", "failureOrigin": "upstream",
+            "reasonCode": "credential_unavailable"}),
+    );
+    expect(
+        &access[4],
+        &json!({"status": 400, "outcome": "denied", "failureOrigin": "client", "reasonCode": "invalid_request"}),
+    );
+    let text = lines.text();
+    assert!(!text.contains("secret") && !text.contains("browserTicket") && !text.contains("at_"), "{text}");
 }

@@ -35,28 +35,24 @@ impl Gateway {
         exchange: &mut Exchange,
         need: Need,
     ) -> Result<Response, ReadError> {
-        let method = &session.req_header().method;
-        if *method != Method::POST {
-            exchange.connect = Some(need);
-            return Ok(match (method, exchange.sessionless) {
-                (&Method::DELETE, false) => Response::empty(StatusCode::OK),
-                (_, false) => Response::method_not_allowed(&exchange.id(), "POST, DELETE, OPTIONS"),
-                (_, true) => Response::method_not_allowed(&exchange.id(), "POST, OPTIONS"),
-            });
+        exchange.connect = Some(need);
+        let id = exchange.id();
+        match (&session.req_header().method, exchange.sessionless) {
+            (&Method::POST, _) => {}
+            (&Method::DELETE, false) => return Ok(Response::empty(StatusCode::OK)),
+            (_, false) => {
+                // With the upstream there may be a stream, so this refuses nothing.
+                let without_streams = Response::method_not_allowed(&id, "POST, DELETE, OPTIONS");
+                return Ok(Response { refusal: None, ..without_streams });
+            }
+            (_, true) => return Ok(Response::method_not_allowed(&id, "POST, OPTIONS")),
         }
         if exchange.body.is_none() {
             exchange.body = Some(limits::read_body(session, limits::REPLAY_BODY, limits::BODY_SILENCE).await?);
         }
         Ok(match self.answer_in_place(&session.req_header().headers, exchange, need) {
-            Ok(answer) => {
-                exchange.connect = Some(need);
-                self.response(answer, exchange)
-            }
-            Err(Refused { reason, answer }) => {
-                exchange.connect = None;
-                exchange.refused = Some(reason);
-                self.response(answer, exchange)
-            }
+            Ok(answer) => self.response(answer, exchange),
+            Err(Refused { reason, answer }) => self.response(answer, exchange).because(reason),
         })
     }
 

@@ -35,18 +35,14 @@ impl Gateway {
         if !exchange.sessionless || session.req_header().method != Method::POST {
             return None;
         }
-        let (resumption, refused) = match self.resumption(exchange) {
-            Ok(resumption) => (resumption, None),
-            Err(Refused { reason, answer }) => (Resumption::Answered(answer), Some(reason)),
-        };
-        exchange.refused = refused;
-        match resumption {
-            Resumption::Untouched => None,
-            Resumption::Without(body) => {
+        match self.resumption(exchange) {
+            Ok(Resumption::Untouched) => None,
+            Ok(Resumption::Without(body)) => {
                 exchange.body = Some(body.into());
                 None
             }
-            Resumption::Answered(answer) => Some(self.response(answer, exchange)),
+            Ok(Resumption::Answered(answer)) => Some(self.response(answer, exchange)),
+            Err(Refused { reason, answer }) => Some(self.response(answer, exchange).because(reason)),
         }
     }
 
