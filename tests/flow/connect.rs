@@ -10,14 +10,24 @@ use serde_json::{Value, json};
 use crate::support::{Browser, Client, Page, TestGateway, Tokens};
 
 /// A gateway in front of an OAuth-protected upstream, and one browser profile for each of the two.
-struct World {
-    upstream: TestGateway,
-    gateway: TestGateway,
+pub struct World {
+    pub upstream: TestGateway,
+    pub gateway: TestGateway,
 }
 
 impl World {
     async fn start() -> Self {
-        let upstream = TestGateway::with(json!({"identity": {"users": ["upstream-ada"]}})).await;
+        Self::with_upstream(json!({"identity": {"users": ["upstream-ada"]}})).await
+    }
+
+    /// An upstream that takes a refresh token that comes twice for stolen at once.
+    pub async fn start_strict() -> Self {
+        let strict = json!({"identity": {"users": ["upstream-ada"]}, "gateway": {"refreshGraceSeconds": 0}});
+        Self::with_upstream(strict).await
+    }
+
+    async fn with_upstream(upstream: Value) -> Self {
+        let upstream = TestGateway::with(upstream).await;
         let gateway = TestGateway::with(json!({
             "outbound": {"allowPrivateNetworks": ["127.0.0.0/8"]},
             "routes": [{
@@ -48,7 +58,7 @@ impl World {
         browser.open(&back).await
     }
 
-    async fn log_in(&self, client: &Client, user: &str) -> Tokens {
+    pub async fn log_in(&self, client: &Client, user: &str) -> Tokens {
         let mut browser = self.browser();
         let consent = client.consent_page(&mut browser, "/mcp/one", user).await;
         let consent = self.connect(&mut browser, &consent).await;

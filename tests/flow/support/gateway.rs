@@ -30,7 +30,7 @@ pub struct TestGateway {
     pub clock: Clock,
     pub upstream: Upstream,
     pub directory: TempDir,
-    document: Value,
+    pub document: Value,
     running: Option<Running>,
 }
 
@@ -181,8 +181,7 @@ impl TestGateway {
 
     /// Ends every grant behind the gateway's back, as an administrator of its database could.
     pub fn forget_all_grants(&self) {
-        let database = rusqlite::Connection::open(self.directory.path().join("test.db")).unwrap();
-        database.execute("UPDATE grants SET revoked_at = 1", []).unwrap();
+        self.database().execute("UPDATE grants SET revoked_at = 1", []).unwrap();
         self.clock.advance(Duration::from_secs(11));
     }
 
