@@ -247,3 +247,24 @@ async fn a_caller_that_is_no_browser_gets_428_and_the_way() {
     assert_eq!(body["upstreamServerId"], "linear");
     assert!(body["authUrl"].as_str().unwrap().contains("redirect=true"));
 }
+
+/// An authorization server that is down ends nothing: the call may be repeated, and works when it is back.
+#[tokio::test]
+async fn an_upstream_that_is_down_costs_a_retryable_error_and_no_connection() {
+    let mut world = World::start().await;
+    let client = Client::register(&world.gateway).await;
+    let mut tokens = world.log_in(&client, "ada").await;
+    world.upstream.stop();
+    world.gateway.clock.advance(Duration::from_secs(16 * 60));
+    tokens = Tokens::from(client.refresh(&tokens.refresh).await).await;
+    for _ in 0..3 {
+        let response = client.call("/mcp/one", &tokens.access).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(header::RETRY_AFTER));
+        let body: Value = response.json().await.unwrap();
+        assert_ne!(body["error"]["code"], -32042, "nobody is asked to connect again");
+    }
+    world.upstream.restart_with(json!({}));
+    world.gateway.clock.advance(Duration::from_secs(3));
+    assert_eq!(call(&client, &tokens.access).await["result"], json!({}));
+}

@@ -117,7 +117,8 @@ impl TestGateway {
         wait_until(self.address(), true);
     }
 
-    fn stop(&mut self) {
+    /// Ends it, so that its address refuses connections until [`TestGateway::restart_with`].
+    pub fn stop(&mut self) {
         match self.running.take() {
             Some(Running::Here { stop, thread }) => {
                 stop.notify_one();
