@@ -10,14 +10,24 @@ use serde_json::{Value, json};
 use crate::support::{Browser, Client, Page, TestGateway, Tokens};
 
 /// A gateway in front of an OAuth-protected upstream, and one browser profile for each of the two.
-struct World {
-    upstream: TestGateway,
-    gateway: TestGateway,
+pub struct World {
+    pub upstream: TestGateway,
+    pub gateway: TestGateway,
 }
 
 impl World {
     async fn start() -> Self {
-        let upstream = TestGateway::with(json!({"identity": {"users": ["upstream-ada"]}})).await;
+        Self::with_upstream(json!({"identity": {"users": ["upstream-ada"]}})).await
+    }
+
+    /// An upstream that takes a refresh token that comes twice for stolen at once.
+    pub async fn start_strict() -> Self {
+        let strict = json!({"identity": {"users": ["upstream-ada"]}, "gateway": {"refreshGraceSeconds": 0}});
+        Self::with_upstream(strict).await
+    }
+
+    async fn with_upstream(upstream: Value) -> Self {
+        let upstream = TestGateway::with(upstream).await;
         let gateway = TestGateway::with(json!({
             "outbound": {"allowPrivateNetworks": ["127.0.0.0/8"]},
             "routes": [{
@@ -48,7 +58,7 @@ impl World {
         browser.open(&back).await
     }
 
-    async fn log_in(&self, client: &Client, user: &str) -> Tokens {
+    pub async fn log_in(&self, client: &Client, user: &str) -> Tokens {
         let mut browser = self.browser();
         let consent = client.consent_page(&mut browser, "/mcp/one", user).await;
         let consent = self.connect(&mut browser, &consent).await;
@@ -236,4 +246,25 @@ async fn a_caller_that_is_no_browser_gets_428_and_the_way() {
     let body: Value = response.json().await.unwrap();
     assert_eq!(body["upstreamServerId"], "linear");
     assert!(body["authUrl"].as_str().unwrap().contains("redirect=true"));
+}
+
+/// An authorization server that is down ends nothing: the call may be repeated, and works when it is back.
+#[tokio::test]
+async fn an_upstream_that_is_down_costs_a_retryable_error_and_no_connection() {
+    let mut world = World::start().await;
+    let client = Client::register(&world.gateway).await;
+    let mut tokens = world.log_in(&client, "ada").await;
+    world.upstream.stop();
+    world.gateway.clock.advance(Duration::from_secs(16 * 60));
+    tokens = Tokens::from(client.refresh(&tokens.refresh).await).await;
+    for _ in 0..3 {
+        let response = client.call("/mcp/one", &tokens.access).await;
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(response.headers().contains_key(header::RETRY_AFTER));
+        let body: Value = response.json().await.unwrap();
+        assert_ne!(body["error"]["code"], -32042, "nobody is asked to connect again");
+    }
+    world.upstream.restart_with(json!({}));
+    world.gateway.clock.advance(Duration::from_secs(3));
+    assert_eq!(call(&client, &tokens.access).await["result"], json!({}));
 }

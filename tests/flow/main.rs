@@ -16,6 +16,7 @@ mod origins;
 mod outage;
 mod process;
 mod register;
+mod replicas;
 mod revoke;
 mod secrets;
 mod support;

@@ -92,7 +92,7 @@ impl Request<'_> {
             ));
             report.say(format_args!("  {}", listener.start_url()));
         }
-        let outcome = self.end(attempt, landing, listener, patience).await;
+        let outcome = self.end(attempt, landing, listener, patience, browser.has_connected()).await;
         report.tell(Step::Authorization, begun, outcome)
     }
 
@@ -115,6 +115,7 @@ impl Request<'_> {
         landing: Result<Landing, Problem>,
         listener: &Listener,
         patience: Duration,
+        connected: bool,
     ) -> Result<Passed<Authorized>, Problem> {
         let (parameters, by_hand) = match landing? {
             Landing::Client(parameters) => (parameters, false),
@@ -130,7 +131,11 @@ impl Request<'_> {
             },
         };
         let authorized = self.check(attempt, &parameters, by_hand)?;
-        Ok(Passed::new(authorized, "code, state and iss are right"))
+        let found = "code, state and iss are right";
+        Ok(Passed::new(
+            authorized,
+            if connected { format!("{found}; the upstream was connected on the way") } else { found.to_owned() },
+        ))
     }
 
     /// Checks what came back with the browser: `state` against forgery, `iss` against mix-up (RFC 9207 section 2.4).

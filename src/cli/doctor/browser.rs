@@ -1,7 +1,9 @@
 //! A browser that walks through the gateway's own pages, as far as no human is needed.
 
+use std::collections::HashMap;
+
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use url::Url;
+use url::{Host, Url};
 
 use super::{
     callback::Parameters,
@@ -12,12 +14,15 @@ use super::{
     report::Problem,
 };
 
-/// One browser with its cookies; it never leaves the gateway's origin.
+/// One browser with its cookies.
+///
+/// It leaves the gateway's origin only to connect an upstream whose sign-in is on this machine too, as the demo's is.
 pub(super) struct Browser<'a> {
     http: &'a Http,
     redirect_uri: Url,
     user: Option<String>,
-    jar: Jar,
+    jars: HashMap<String, Jar>,
+    connected: bool,
 }
 
 /// Where a walk ended.
@@ -31,7 +36,7 @@ pub(super) enum Landing {
 impl<'a> Browser<'a> {
     /// A fresh browser; `user` is whom to pick where the development login asks.
     pub(super) fn new(http: &'a Http, redirect_uri: Url, user: Option<String>) -> Self {
-        Self { http, redirect_uri, user, jar: Jar::default() }
+        Self { http, redirect_uri, user, jars: HashMap::new(), connected: false }
     }
 
     /// Follows redirects, chooses the development user, and approves.
@@ -59,7 +64,7 @@ impl<'a> Browser<'a> {
             if self.is_redirect_uri(&target) {
                 return Ok(Landing::Client(target.query_pairs().into_owned().collect()));
             }
-            if target.origin() != start.origin() {
+            if target.origin() != start.origin() && !(self.connected && is_this_machine(&target)) {
                 return Ok(Landing::Elsewhere(target));
             }
             next = Next::Get(target);
@@ -75,7 +80,8 @@ impl<'a> Browser<'a> {
     ) -> Result<Answer, Problem> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/html"));
-        if let Some(cookies) = self.jar.header(url.path()) {
+        let host = url.host_str().unwrap_or_default().to_owned();
+        if let Some(cookies) = self.jars.get(&host).and_then(|jar| jar.header(url.path())) {
             headers.insert(header::COOKIE, cookies);
         }
         let answer = match form {
@@ -89,12 +95,17 @@ impl<'a> Browser<'a> {
                 self.http.post_form(url, &form, headers).await?
             }
         };
-        self.jar.store(url.path(), &answer.headers);
+        self.jars.entry(host).or_default().store(url.path(), &answer.headers);
         Ok(answer)
     }
 
-    /// What to do on a page: approve, or choose a development user.
-    fn read_page(&self, url: &Url, answer: &Answer) -> Result<Next, Problem> {
+    /// Whether an upstream had to be connected on the way.
+    pub(super) const fn has_connected(&self) -> bool {
+        self.connected
+    }
+
+    /// What to do on a page: approve, connect what is missing before that, or choose a development user.
+    fn read_page(&mut self, url: &Url, answer: &Answer) -> Result<Next, Problem> {
         let page = String::from_utf8_lossy(&answer.body);
         let failed = |advice: &str| {
             let came = format!("{} at {}", answer.summary(), shown(url));
@@ -109,7 +120,16 @@ impl<'a> Browser<'a> {
         });
         if let Some((enabled, form)) = approval {
             if !enabled {
-                return failed("connect the upstream on the consent page first: open the MCP route with any client");
+                let connect = html::links(&page).into_iter().find(|link| link.contains("/auth/connections/"));
+                return match connect.and_then(|link| url.join(&link).ok()) {
+                    Some(link) => {
+                        self.connected = true;
+                        Ok(Next::Get(link))
+                    }
+                    None => {
+                        failed("connect the upstream on the consent page first: open the MCP route with any client")
+                    }
+                };
             }
             let Ok(action) = url.join(&form.action) else { return failed(REPORT) };
             let mut fields = form.hidden;
@@ -137,9 +157,18 @@ impl<'a> Browser<'a> {
     }
 }
 
+fn is_this_machine(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
 enum Next {
     Get(Url),
     Post(Url, Vec<(String, String)>),
 }
 
-const MOST_PAGES: usize = 15;
+const MOST_PAGES: usize = 30;

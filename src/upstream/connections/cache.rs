@@ -65,11 +65,16 @@ impl Cached {
 pub(super) struct Warm {
     connections: Cache<Name, Arc<Cached>>,
     wanted_scope: Cache<Name, Arc<str>>,
+    not_before: Cache<Name, Timestamp>,
 }
 
 impl Default for Warm {
     fn default() -> Self {
-        Self { connections: Cache::new(CONNECTIONS), wanted_scope: Cache::new(WANTED_SCOPES) }
+        Self {
+            connections: Cache::new(CONNECTIONS),
+            wanted_scope: Cache::new(WANTED_SCOPES),
+            not_before: Cache::new(FAILING),
+        }
     }
 }
 
@@ -89,6 +94,16 @@ impl Warm {
     /// Remembers the scope that an upstream asked for beyond what it had granted.
     pub(super) fn wants_scope(&self, key: &ConnectionKey, scope: &str) {
         self.wanted_scope.insert(Name::of(key), Arc::from(scope));
+    }
+
+    /// Lets nobody bother an authorization server that could not answer before `until`.
+    pub(super) fn back_off(&self, key: &ConnectionKey, until: Timestamp) {
+        self.not_before.insert(Name::of(key), until);
+    }
+
+    /// When the next refresh may be tried after one that could not be answered.
+    pub(super) fn not_before(&self, key: &ConnectionKey) -> Option<Timestamp> {
+        self.not_before.get(&Name::of(key).borrowed())
     }
 
     /// The scope to ask for beyond the usual, at the next authorization.
@@ -143,4 +158,5 @@ impl Equivalent<Name> for NameRef<'_> {
 
 const CONNECTIONS: usize = 50_000;
 const WANTED_SCOPES: usize = 10_000;
+const FAILING: usize = 10_000;
 const LONGEST_LEAD: Duration = Duration::from_mins(1);

@@ -71,6 +71,9 @@ impl Connections {
                 return Ok(current);
             }
             let now = self.clock.now();
+            if let Some(not_before) = self.warm.not_before(key).filter(|not_before| now < *not_before) {
+                return Err(NoCredential::Unavailable { retry_after: now.until(not_before) });
+            }
             match self.store.take_lease(&lease, &self.holder, now.plus(LEASE), now).await {
                 Ok(true) => break,
                 Ok(false) if waited < PATIENCE => {
@@ -116,7 +119,9 @@ impl Connections {
             Err(error) if error.is_transient() => {
                 tracing::warn!(event = "mcp_auth_upstream_refresh_failed", upstreamServerId = %key.upstream_id,
                     subjectId = subject(key), error = %causes(&error), "a refresh will be tried again");
-                Err(NoCredential::Unavailable { retry_after: error.retry_after().unwrap_or(super::RETRY_AFTER) })
+                let retry_after = error.retry_after().unwrap_or(super::RETRY_AFTER).min(LONGEST_PAUSE);
+                self.warm.back_off(key, self.clock.now().plus(retry_after));
+                Err(NoCredential::Unavailable { retry_after })
             }
             Err(error) => {
                 if let TokenError::ClientRejected { .. } = &error {
@@ -216,5 +221,7 @@ fn subject(key: &ConnectionKey) -> &str {
 const LEASE: Duration = Duration::from_secs(30);
 /// How long a request waits for another replica's refresh.
 const PATIENCE: Duration = Duration::from_secs(12);
+/// However long an authorization server asks us to wait.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 const POLL: Duration = Duration::from_millis(50);
 const COMMIT_ATTEMPTS: u32 = 20;

@@ -30,7 +30,7 @@ pub struct TestGateway {
     pub clock: Clock,
     pub upstream: Upstream,
     pub directory: TempDir,
-    document: Value,
+    pub document: Value,
     running: Option<Running>,
 }
 
@@ -117,7 +117,8 @@ impl TestGateway {
         wait_until(self.address(), true);
     }
 
-    fn stop(&mut self) {
+    /// Ends it, so that its address refuses connections until [`TestGateway::restart_with`].
+    pub fn stop(&mut self) {
         match self.running.take() {
             Some(Running::Here { stop, thread }) => {
                 stop.notify_one();
@@ -181,8 +182,7 @@ impl TestGateway {
 
     /// Ends every grant behind the gateway's back, as an administrator of its database could.
     pub fn forget_all_grants(&self) {
-        let database = rusqlite::Connection::open(self.directory.path().join("test.db")).unwrap();
-        database.execute("UPDATE grants SET revoked_at = 1", []).unwrap();
+        self.database().execute("UPDATE grants SET revoked_at = 1", []).unwrap();
         self.clock.advance(Duration::from_secs(11));
     }
 
