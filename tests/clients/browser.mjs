@@ -22,13 +22,19 @@ export class Browser {
    * Opens an authorization URL and goes on until the client's redirect URI is due.
    *
    * Returns the redirect and what was visited: `{method, url, status, page}`, where `page` is
-   * `login`, `idp-consent`, `consent`, `dev-login`, `redirect` or `client`.
+   * `login`, `idp-consent`, `connect`, `consent`, `dev-login`, `redirect` or `client`.
    */
   async authorize(authorizationUrl) {
-    const start = new URL(authorizationUrl);
-    const callback = start.searchParams.get('redirect_uri');
+    const { redirect, visited, response } = await this.visit(authorizationUrl, new URL(authorizationUrl).searchParams.get('redirect_uri'));
+    if (redirect) return { redirect, visited };
+    const { url, status } = visited.at(-1);
+    throw Object.assign(new Error(`stuck at ${url} (${status} "${title(response.body)}")`), { visited, response });
+  }
+
+  /** Opens a URL and answers page after page until `callback` is due or a page asks nothing; returns that page's response. */
+  async visit(start, callback) {
     const visited = [];
-    let request = { method: 'GET', url: start, from: undefined };
+    let request = { method: 'GET', url: new URL(start), from: undefined };
     for (let step = 0; step < MAX_STEPS; step++) {
       if (callback && isCallback(request.url, callback)) {
         visited.push({ method: request.method, url: bare(request.url), page: 'client' });
@@ -43,10 +49,7 @@ export class Browser {
         continue;
       }
       const answer = this.#answer(request.url, response);
-      if (!answer) {
-        const error = new Error(`stuck at ${entry.url} (${response.status} "${title(response.body)}")`);
-        throw Object.assign(error, { visited, response });
-      }
+      if (!answer) return { response, visited };
       entry.page = answer.page;
       request = { ...answer, from: request.url, referrerPolicy: response.referrerPolicy };
     }
@@ -62,6 +65,8 @@ export class Browser {
     for (const form of forms(body)) {
       const page = kind(form);
       const button = this.#button(form, page);
+      const service = page === 'consent' && button.disabled && links(body).find(({ text }) => /^Connect\b/.test(text));
+      if (service) return { page: 'connect', method: 'GET', url: new URL(service.href, url) };
       const values = new URLSearchParams();
       for (const { name, type = 'text', value = '', checked } of form.fields) {
         if (/^(checkbox|radio)$/i.test(type) && checked === undefined) continue;
@@ -79,7 +84,7 @@ export class Browser {
       target.search = values.toString();
       return { page, method: 'GET', url: target };
     }
-    const chooser = links(body).map((href) => new URL(href, url))
+    const chooser = links(body).map(({ href }) => new URL(href, url))
       .find((link) => link.pathname.endsWith('/oauth/dev-login') && link.searchParams.get('user') === this.user);
     return chooser && { page: 'dev-login', method: 'GET', url: chooser };
   }
@@ -123,6 +128,7 @@ export class Browser {
 
 function kind(form) {
   if (form.buttons.some(({ name }) => name === 'decision')) return 'consent';
+  if (form.fields.some(({ name }) => name === 'ticket')) return 'connect';
   if (form.action.includes('/oauth/dev-login') || form.buttons.some(({ name }) => name === 'user')) return 'dev-login';
   const asks = ({ name, type = 'text' }) => /^password$/i.test(type) || (/^(text|email)$/i.test(type) && /user|login|email|name/i.test(name));
   return form.fields.some(asks) ? 'login' : 'idp-consent';

@@ -35,8 +35,15 @@ export class Chromium {
 
   /** As `Browser.authorize`: goes on until the client's redirect URI is due, and returns that. */
   async authorize(authorizationUrl) {
-    const callback = new URL(authorizationUrl).searchParams.get('redirect_uri');
+    const { redirect, visited, stuck } = await this.visit(authorizationUrl, new URL(authorizationUrl).searchParams.get('redirect_uri'));
+    if (!redirect) throw Object.assign(new Error(stuck), { visited });
+    return { redirect, visited };
+  }
+
+  /** As `Browser.visit`: answers page after page until `callback` is due or a page asks nothing. */
+  async visit(start, callback) {
     const visited = [];
+    let status;
     const page = await this.context.newPage();
     const complaints = [];
     page.on('console', (message) => /Content Security Policy|refused/i.test(message.text()) && complaints.push(message.text()));
@@ -46,15 +53,20 @@ export class Chromium {
       for (const name of ['code', 'state', 'nonce']) if (url.searchParams.has(name)) this.onSecret(url.searchParams.get(name));
       if (callback && request.url().startsWith(callback)) resolve(request.url());
     }));
+    page.on('response', (response) => { if (response.request().isNavigationRequest()) status = response.status(); });
     let redirect;
+    let stuck;
     arrived.then((url) => { redirect = url; });
-    await page.goto(String(authorizationUrl)).catch((error) => { if (!redirect) throw error; });
+    await page.goto(String(start)).catch((error) => { if (!redirect) throw error; });
     for (let count = 0; !redirect && count < MAX_PAGES; count++) {
       const entry = { url: page.url().split('?')[0], page: await this.#kind(page) };
       visited.push(entry);
       await this.#shoot(page, entry.page);
       const submit = await this.#fill(page, entry.page);
-      if (!submit) throw Object.assign(new Error(`stuck at ${entry.url} "${await page.title()}"; ${complaints.join('; ')}`), { visited });
+      if (!submit) {
+        stuck = `stuck at ${entry.url} "${await page.title()}"; ${complaints.join('; ')}`;
+        break;
+      }
       // Nothing listens at the callback, so the last navigation fails after its request was seen.
       const moved = page.waitForEvent('framenavigated', { timeout: 10000 }).catch(() => undefined);
       await submit.click({ noWaitAfter: true });
@@ -65,12 +77,15 @@ export class Chromium {
     }
     for (const { value } of await this.context.cookies()) this.onSecret(value);
     await page.close();
+    if (stuck) return { visited, stuck, response: { status } };
     if (!redirect) throw Object.assign(new Error(`more than ${MAX_PAGES} pages`), { visited });
     visited.push({ url: redirect.split('?')[0], page: 'client' });
     return { redirect, visited };
   }
 
   async #kind(page) {
+    const waits = await page.locator('button[name=decision][value=approve]:disabled').count();
+    if (waits || await page.locator('form input[name=ticket]').count()) return 'connect';
     if (await page.locator('button[name=decision]').count()) return 'consent';
     if (await page.locator('a[href*="/oauth/dev-login"], form[action*="/oauth/dev-login"]').count()) return 'dev-login';
     if (await page.locator('input[type=password], input[autocomplete=username], input[name=login]').count()) return 'login';
@@ -82,6 +97,10 @@ export class Chromium {
       for (const selector of selectors) if (await page.locator(selector).count()) return page.locator(selector).first();
       return undefined;
     };
+    if (kind === 'connect') {
+      const service = page.getByRole('link', { name: /^Connect\b/ });
+      return (await service.count()) ? service.first() : best('form:has(input[name=ticket]) button');
+    }
     if (kind === 'consent') return best(`button[name=decision][value=${this.decision}]:enabled`);
     if (kind === 'dev-login') return best(`a[href*="user=${this.user}"]`, `button[value="${this.user}"]`);
     if (kind === 'login') {

@@ -1,4 +1,5 @@
 // One gateway under test with an identity provider and servers behind it, all on loopback.
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
@@ -10,6 +11,7 @@ const SERVERS = {
   modern: ['node', 'servers/modern.mjs'],
   fastmcp: [PYTHON, 'servers/fastmcp_server.py'],
   'fastmcp-stateless': [PYTHON, 'servers/fastmcp_server.py', '--stateless'],
+  protected: [PYTHON, 'servers/fastmcp_server.py', '--oauth'],
 };
 const IDENTITY_PROVIDERS = {
   'oidc-provider': ['node', 'idp/oidc-provider.mjs'],
@@ -45,7 +47,12 @@ export class Gateway {
     const upstreams = servers.map((name) => [name, this.#child(name, [...SERVERS[name], '--record', this.recordFile(name)])]);
     this.issuer = (await identity.ready()).issuer;
     const routes = [];
-    for (const [name, child] of upstreams) routes.push(this.#route(name, (await child.ready()).url));
+    this.upstreams = {};
+    for (const [name, child] of upstreams) {
+      this.upstreams[name] = (await child.ready()).url;
+      routes.push(this.#route(name, this.upstreams[name]));
+    }
+    this.storeUrl = storeUrl;
 
     const config = path.join(this.scratch, 'sallyport.yaml');
     writeFileSync(config, this.#config({ port, adminPort, storeUrl, routes }));
@@ -66,8 +73,9 @@ export class Gateway {
   }
 
   #route(name, url) {
-    // The servers of FastMCP stand for those that the operator's key opens.
-    const upstream = name.startsWith('fastmcp')
+    const own = `{url: "${url}", id: ${name}, displayName: Protected, authMode: user-oauth}`;
+    // The open servers of FastMCP stand for those that the operator's key opens.
+    const upstream = name === 'protected' ? own : name.startsWith('fastmcp')
       ? `{url: "${url}", authMode: header, headers: {X-Api-Key: $env(UPSTREAM_KEY)}}`
       : `{url: "${url}", authMode: none}`;
     return `  - path: /mcp/${name}\n    operationId: ${name}\n    summary: ${name}\n    upstream: ${upstream}\n`;
@@ -113,6 +121,19 @@ ${routes.join('')}log: {format: json, level: trace}
   /** Everything that travelled and must stay out of logs and away from upstreams. */
   secrets() {
     return secretsIn(this.secretsFile, [this.clientSecret, this.upstreamKey]);
+  }
+
+  /** What the authorization server of the protected upstream gave away and counted. */
+  async issued() {
+    const response = await fetch(new URL('/test/issued', this.upstreams.protected));
+    return response.json();
+  }
+
+  /** All that the store holds, as text; binary columns of PostgreSQL are in hexadecimal. */
+  storeText() {
+    if (this.storeUrl) return execFileSync('pg_dump', ['--data-only', this.storeUrl], { encoding: 'latin1', maxBuffer: 1 << 28 });
+    const files = readdirSync(this.scratch).filter((file) => file.startsWith('sallyport.db'));
+    return files.map((file) => readFileSync(path.join(this.scratch, file), 'latin1')).join('\n');
   }
 
   logText() {

@@ -30,6 +30,9 @@ export function forms(html) {
   });
 }
 
-export const links = (html) => tags(html, 'a').map(({ href }) => href).filter(Boolean);
+/** The links of a page, with the text that a person reads. */
+export const links = (html) => [...html.matchAll(/(<a\b(?:"[^"]*"|'[^']*'|[^'">])*>)([\s\S]*?)<\/a>/gi)]
+  .map(([, open, inner]) => ({ href: attributes(open).href, text: decode(inner.replace(/<[^>]*>/g, '')).replace(/\s+/g, ' ').trim() }))
+  .filter(({ href }) => href);
 
 export const title = (html) => decode(/<title[^>]*>([\s\S]*?)<\/title>/i.exec(html)?.[1] ?? '').trim();
