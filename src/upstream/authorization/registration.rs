@@ -198,7 +198,7 @@ impl Method {
         if supported.is_empty() {
             return Some(Self::Basic);
         }
-        [Self::None, Self::Basic, Self::Post].into_iter().find(|method| method.is_in(supported))
+        [Self::None, Self::Post, Self::Basic].into_iter().find(|method| method.is_in(supported))
     }
 
     fn is_in(self, supported: &[String]) -> bool {

@@ -75,7 +75,7 @@ async fn a_registration_says_what_the_gateway_is() {
 async fn the_method_asked_for_is_one_that_the_server_takes() {
     for (supported, asked) in [
         (json!(["client_secret_basic", "client_secret_post", "none"]), Some("none")),
-        (json!(["client_secret_post", "client_secret_basic"]), Some("client_secret_basic")),
+        (json!(["client_secret_post", "client_secret_basic"]), Some("client_secret_post")),
         (json!(["private_key_jwt", "client_secret_post"]), Some("client_secret_post")),
         (json!(null), Some("client_secret_basic")),
         (json!(["private_key_jwt", "tls_client_auth"]), None),
@@ -97,7 +97,7 @@ async fn the_method_and_the_secret_that_come_back_are_used() {
     for (supported, answer, expected) in [
         (json!(["none"]), json!({"token_endpoint_auth_method": "none"}), Some(("none", ""))),
         (json!(["none"]), json!({}), Some(("none", ""))),
-        (basic_or_post.clone(), json!({"client_secret": "s"}), Some(("basic", "s"))),
+        (basic_or_post.clone(), json!({"client_secret": "s"}), Some(("post", "s"))),
         (post.clone(), json!({"client_secret": "s"}), Some(("post", "s"))),
         (json!(["none", "client_secret_post"]), json!({"client_secret": "s"}), Some(("post", "s"))),
         (json!(["none"]), json!({"client_secret": "s"}), Some(("basic", "s"))),
