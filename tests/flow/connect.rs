@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use reqwest::{StatusCode, header};
+use sallyport::store::SubjectId;
 use serde_json::{Value, json};
 
 use crate::support::{Browser, Client, Page, TestGateway, Tokens};
@@ -267,4 +268,70 @@ async fn an_upstream_that_is_down_costs_a_retryable_error_and_no_connection() {
     world.upstream.restart_with(json!({}));
     world.gateway.clock.advance(Duration::from_secs(3));
     assert_eq!(call(&client, &tokens.access).await["result"], json!({}));
+}
+
+/// A shared connection is made by an administrator, used by everybody, and no page of others leads to it.
+#[tokio::test]
+async fn only_an_administrator_makes_the_shared_connection_and_everybody_uses_it() {
+    let upstream = TestGateway::with(json!({"identity": {"users": ["upstream-ada"]}})).await;
+    let admin = SubjectId::derive("urn:sallyport:dev", "ada");
+    let gateway = TestGateway::with(json!({
+        "admins": [admin.as_str()],
+        "outbound": {"allowPrivateNetworks": ["127.0.0.0/8"]},
+        "routes": [{
+            "path": "/mcp/one", "operationId": "one", "summary": "Route One",
+            "upstream": {"url": upstream.url("/mcp/one"), "id": "linear", "displayName": "Linear",
+                         "authMode": "shared-oauth"},
+        }],
+    }))
+    .await;
+    let world = World { upstream, gateway };
+    let client = Client::register(&world.gateway).await;
+
+    let mut bob = world.browser();
+    let consent = client.consent_page(&mut bob, "/mcp/one", "bob").await;
+    assert!(consent.html.contains(" disabled") && !consent.html.contains("/auth/connections/"));
+    let connect = world.gateway.url("/auth/connections/linear/connect?operationId=one");
+    let refused = bob.open_page(&connect).await;
+    assert_eq!((refused.status, refused.leaves_to), (StatusCode::FORBIDDEN, None));
+
+    world.log_in(&client, "ada").await;
+    let consent = client.consent_page(&mut bob, "/mcp/one", "bob").await;
+    let code = browser_approves(&mut bob, &consent).await;
+    let tokens = Tokens::from(client.redeem(&code).await).await;
+    assert_eq!(call(&client, &tokens.access).await["result"], json!({}));
+    assert!(!bob.open(&world.gateway.url("/account")).await.html.contains("Linear"), "nobody else sees or ends it");
+}
+
+async fn browser_approves(browser: &mut Browser, consent: &Page) -> String {
+    browser.submit(consent, ("decision", "approve")).await.answer()["code"].clone()
+}
+
+/// What a person ends on the account page is ended here and at the upstream, for that person only.
+#[tokio::test]
+async fn the_account_page_disconnects_and_revokes() {
+    let world = World::start().await;
+    let client = Client::register(&world.gateway).await;
+    let (ada, bob) = (world.log_in(&client, "ada").await, world.log_in(&client, "bob").await);
+    let mut browser = world.browser();
+    client.consent_page(&mut browser, "/mcp/one", "ada").await;
+    let account = browser.open(&world.gateway.url("/account")).await;
+    assert!(account.html.contains("Linear") && account.html.contains("Test Client"));
+
+    let forms: Vec<_> = account.forms();
+    let fields = |name: &str| forms.iter().find(|form| form.iter().any(|(field, _)| field == name)).unwrap().clone();
+    let (disconnect, revoke) = (fields("disconnect"), fields("revoke"));
+    for site in ["cross-site", "same-site"] {
+        assert_eq!(browser.post("/account", &disconnect, site).await.status, StatusCode::FORBIDDEN);
+    }
+    browser.post("/account", &disconnect, "same-origin").await;
+    assert_eq!(call(&client, &ada.access).await["error"]["data"]["state"], "authenticating");
+    assert_eq!(call(&client, &bob.access).await["result"], json!({}));
+    let living = "SELECT count(*) FROM grants WHERE revoked_at IS NULL";
+    let at_upstream: i64 = world.upstream.database().query_row(living, [], |row| row.get(0)).unwrap();
+    assert_eq!(at_upstream, 1, "revoked at the upstream, too");
+
+    browser.post("/account", &revoke, "same-origin").await;
+    assert_eq!(client.call("/mcp/one", &ada.access).await.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(client.call("/mcp/one", &bob.access).await.status(), StatusCode::OK);
 }

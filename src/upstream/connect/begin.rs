@@ -108,7 +108,7 @@ impl Connect {
         interaction: Option<&InteractionId>,
     ) -> Response {
         tracing::warn!(event = "mcp_auth_connect_failed", requestId = %request.id, operationId = %route.operation_id,
-            upstreamServerId = %route.upstream_id, error = %crate::telemetry::causes(error), "connecting failed");
+            upstreamServerId = %route.upstream_id, %error, "connecting failed");
         let page = pages::ConnectFailed {
             upstream: safe_text(&route.upstream_title),
             happened: safe_paragraph(error.user_sentence()),
@@ -132,7 +132,7 @@ impl Connect {
     }
 }
 
-const ADMIN_ONLY: Trouble<'static> = Trouble {
+pub(super) const ADMIN_ONLY: Trouble<'static> = Trouble {
     status: StatusCode::FORBIDDEN,
     reason: "admin_only",
     title: "An administrator must connect this service",

@@ -72,7 +72,7 @@ impl Connect {
             Ok(granted) => granted,
             Err(error) => {
                 if let ConnectError::Token(TokenError::ClientRejected { .. }) = error {
-                    self.connections.forget_client(&details.server, &details.redirect_uri, &client).await;
+                    self.connections.forget_client(&details.server, &details.redirect_uri, &client.client_id).await;
                 }
                 return self.failed(request, route, &error, flow.interaction.as_ref());
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use super::{Connect, EXPIRED_LINK, NO_SUCH_CONNECTION};
+use super::{Connect, EXPIRED_LINK, NO_SUCH_CONNECTION, begin::ADMIN_ONLY};
 use crate::{
     identity::{SignedIn, Then, Trouble, page_response, store_trouble, trouble_page},
     oauth::Params,
@@ -106,6 +106,9 @@ impl Connect {
         let Some((settings, key)) = oauth_settings(server).zip(key_for(&ticket.subject, server)) else {
             return trouble_page(request, &NO_SUCH_CONNECTION);
         };
+        if !may_connect(signed_in, server, self.is_admin(signed_in.user())) {
+            return trouble_page(request, &ADMIN_ONLY);
+        }
         let client = match &ticket.client_id {
             Some(client_id) => self.store.client(client_id).await,
             None => Ok(None),

@@ -155,11 +155,10 @@ impl Connections {
         }
         let now = self.clock.now();
         if let Some(kept) = self.store.upstream_client(&server.issuer, redirect_uri).await? {
-            let client = self.opened(&kept)?;
-            if client.secret_expires_at.is_none_or(|end| now < end) {
-                return Ok(client);
+            match self.opened(&kept) {
+                Ok(client) if client.secret_expires_at.is_none_or(|end| now < end) => return Ok(client),
+                Ok(_) | Err(_) => self.forget_client(server, redirect_uri, &kept.client_id).await,
             }
-            self.forget_client(server, redirect_uri, &client).await;
         }
         let scopes = authorization::scopes(server, settings, "").join(" ");
         let registrant = Registrant {
@@ -184,14 +183,10 @@ impl Connections {
         Ok(self.opened(&kept)?)
     }
 
-    /// Drops a registration that the authorization server no longer knows, so that the next attempt registers anew.
-    pub(super) async fn forget_client(
-        &self,
-        server: &AuthorizationServer,
-        redirect_uri: &str,
-        client: &RegisteredClient,
-    ) {
-        if let Err(error) = self.store.remove_upstream_client(&server.issuer, redirect_uri, &client.client_id).await {
+    /// Drops a registration that is of no use any more, so that the next attempt registers anew: the authorization server
+    /// no longer knows it, its secret has ended, or the key that sealed it is gone.
+    pub(super) async fn forget_client(&self, server: &AuthorizationServer, redirect_uri: &str, client_id: &str) {
+        if let Err(error) = self.store.remove_upstream_client(&server.issuer, redirect_uri, client_id).await {
             tracing::warn!(event = "mcp_auth_store_failed", error = %causes(&error),
                 "a registration that the upstream does not know stays for now");
         }

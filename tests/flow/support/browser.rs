@@ -101,11 +101,13 @@ impl Browser {
 
 impl Page {
     pub fn hidden_fields(&self) -> Vec<(String, String)> {
-        let inputs = self.html.split("<input").skip(1).filter_map(|rest| rest.split('>').next());
-        inputs
-            .filter(|input| input.contains("type=\"hidden\""))
-            .map(|input| (attribute(input, "name"), attribute(input, "value")))
-            .collect()
+        hidden(&self.html)
+    }
+
+    /// The hidden fields of every form.
+    pub fn forms(&self) -> Vec<Vec<(String, String)>> {
+        let forms = self.html.split("<form").skip(1).filter_map(|rest| rest.split("</form>").next());
+        forms.map(hidden).collect()
     }
 
     /// Where the first link leads whose text contains `label`.
@@ -125,6 +127,14 @@ impl Page {
             url::Url::parse(self.leaves_to.as_deref().unwrap_or_else(|| panic!("stayed: {}", self.html))).unwrap();
         url.query_pairs().into_owned().collect()
     }
+}
+
+fn hidden(html: &str) -> Vec<(String, String)> {
+    let inputs = html.split("<input").skip(1).filter_map(|rest| rest.split('>').next());
+    inputs
+        .filter(|input| input.contains("type=\"hidden\""))
+        .map(|input| (attribute(input, "name"), attribute(input, "value")))
+        .collect()
 }
 
 fn attribute(tag: &str, name: &str) -> String {
