@@ -3,8 +3,9 @@
 use super::Identity;
 use crate::{
     crypto::{Digest, random_token},
+    oauth::Params,
     store::{self, BrowserSession, User},
-    web::{Cookie, CsrfToken, Origin, Request, cookie},
+    web::{Cookie, CsrfToken, Origin, Request, cookie, is_form},
 };
 
 /// A person proven to sit at this browser. Only a live session makes one.
@@ -33,6 +34,13 @@ impl SignedIn {
     /// The token that a form for this purpose must carry in this session.
     pub fn csrf(&self, purpose: &str) -> CsrfToken {
         CsrfToken::of(&self.cookie, purpose)
+    }
+
+    /// Whether a page of ours, shown in this session for this purpose, sent the form of the request.
+    pub fn sent(&self, request: &Request, form: &Params, purpose: &str) -> bool {
+        is_form(request)
+            && request.is_same_origin()
+            && form.get("csrf").ok().flatten().is_some_and(|presented| self.csrf(purpose).matches(presented))
     }
 }
 

@@ -2,11 +2,11 @@
 
 use http::{StatusCode, header};
 
-use super::{Identity, SignedIn, Trouble, page_response, session::session_cookie, store_trouble, trouble_page};
+use super::{Identity, Trouble, page_response, session::session_cookie, store_trouble, trouble_page};
 use crate::{
     oauth::Params,
     pages::{LocalHref, SignOut, SignedOut, safe_text},
-    web::{Request, Response, is_form},
+    web::{Request, Response},
 };
 
 impl Identity {
@@ -36,7 +36,7 @@ impl Identity {
             Ok(None) => return page_response(&SignedOut, StatusCode::OK),
             Err(error) => return store_trouble(request, &error),
         };
-        if !is_ours(request, &signed_in) {
+        if !Params::parse(&request.body).is_ok_and(|form| signed_in.sent(request, &form, PURPOSE)) {
             tracing::warn!(event = "mcp_auth_sign_out_rejected", requestId = %request.id,
                 subjectId = %signed_in.user().subject, outcome = "denied", failureOrigin = "client",
                 reasonCode = Trouble::FOREIGN_FORM.reason, "a sign-out form came from elsewhere");
@@ -49,15 +49,6 @@ impl Identity {
             subjectId = %signed_in.user().subject, outcome = "success", "signed out");
         page_response(&SignedOut, StatusCode::OK).with(header::SET_COOKIE, &session_cookie(&request.origin).clear())
     }
-}
-
-/// Whether our page, shown in this browser session, sent the form.
-fn is_ours(request: &Request, signed_in: &SignedIn) -> bool {
-    is_form(request)
-        && request.is_same_origin()
-        && Params::parse(&request.body).is_ok_and(|form| {
-            form.get("csrf").ok().flatten().is_some_and(|presented| signed_in.csrf(PURPOSE).matches(presented))
-        })
 }
 
 const PURPOSE: &str = "sign-out";

@@ -1,6 +1,6 @@
 //! `WWW-Authenticate`: the challenges that we send (RFC 6750 section 3), and those of upstreams (RFC 9110 section 11.6.1).
 
-use http::StatusCode;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::{bearer::is_token68, scope};
 
@@ -86,6 +86,12 @@ impl Challenge {
     /// Whether it is of `scheme`; schemes are case-insensitive.
     pub fn is(&self, scheme: &str) -> bool {
         self.scheme.eq_ignore_ascii_case(scheme)
+    }
+
+    /// The first `Bearer` challenge of an answer, whatever schemes stand around it.
+    pub fn bearer(headers: &HeaderMap) -> Option<Self> {
+        let lines = headers.get_all(header::WWW_AUTHENTICATE).iter().map(HeaderValue::as_bytes);
+        Self::parse(lines).into_iter().find(|challenge| challenge.is("Bearer"))
     }
 
     /// The value of a parameter, by its lower-case name; the first if a server sent several.
@@ -232,6 +238,34 @@ mod tests {
     fn challenge(scheme: &str, parameters: &[(&str, &str)]) -> Challenge {
         let parameters = parameters.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         Challenge { scheme: scheme.to_owned(), parameters }
+    }
+
+    fn bearer(lines: &[&'static str]) -> Option<Challenge> {
+        let lines = lines.iter().map(|line| (header::WWW_AUTHENTICATE, HeaderValue::from_static(line)));
+        let mut headers = HeaderMap::new();
+        headers.extend(lines);
+        Challenge::bearer(&headers)
+    }
+
+    #[test]
+    fn the_bearer_challenge_is_found_among_others() {
+        let challenge = bearer(&[
+            "Negotiate",
+            r#"Basic realm="x, Bearer resource_metadata=no", bearer Realm="OAuth", resource_metadata="http://h/a,b", scope=mcp:tools, error_description="say \"no\"", DPoP algs="ES256""#,
+        ])
+        .unwrap();
+        assert_eq!(challenge.parameter("realm"), Some("OAuth"));
+        assert_eq!(challenge.parameter("resource_metadata"), Some("http://h/a,b"));
+        assert_eq!(challenge.parameter("scope"), Some("mcp:tools"));
+        assert_eq!(challenge.parameter("error_description"), Some("say \"no\""));
+        assert_eq!(challenge.parameter("algs"), None);
+    }
+
+    #[test]
+    fn a_challenge_without_parameters_is_one_and_other_schemes_are_none() {
+        assert_eq!(bearer(&["Bearer"]).unwrap().parameter("scope"), None);
+        assert!(bearer(&["Basic realm=\"Bearer\""]).is_none());
+        assert!(bearer(&[]).is_none());
     }
 
     /// RFC 6750 section 3.1: no error code for a request without authentication information.

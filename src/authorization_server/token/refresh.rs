@@ -83,10 +83,10 @@ impl AuthorizationServer {
 }
 
 fn seal(presented: &str, pair: &Pair) -> Vec<u8> {
-    let plain = serde_json::json!({
-        "access_token": pair.access_token,
-        "refresh_token": pair.refresh_token,
-        "access_expires_at": pair.access_expires_at.as_millis(),
+    let plain = serde_json::json!(SealedPair {
+        access_token: pair.access_token.clone(),
+        refresh_token: pair.refresh_token.clone(),
+        access_expires_at: pair.access_expires_at.as_millis(),
     });
     KeyRing::derived(PURPOSE, presented).seal(CONTEXT, plain.to_string().as_bytes())
 }

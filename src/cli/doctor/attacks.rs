@@ -4,17 +4,20 @@ use http::StatusCode;
 use url::Url;
 
 use super::{
-    challenge::Challenge,
     endpoint::{REPORT, knock},
     http::Http,
     report::{Passed, Problem},
 };
-use crate::crypto::{Secret, random_token};
+use crate::{
+    crypto::{Secret, random_token},
+    oauth::Challenge,
+};
 
 /// RFC 6750 section 3.1: a token that nobody issued is `invalid_token`.
 pub(super) async fn try_junk(http: &Http, endpoint: &Url) -> Result<Passed<()>, Problem> {
     let answer = knock(http, endpoint, Some(&Secret::new(random_token("at_")))).await?;
-    let error = Challenge::find(&answer.headers).and_then(|challenge| challenge.parameter("error").map(str::to_owned));
+    let error =
+        Challenge::bearer(&answer.headers).and_then(|challenge| challenge.parameter("error").map(str::to_owned));
     if answer.status == StatusCode::UNAUTHORIZED && error.as_deref() == Some("invalid_token") {
         return Ok(Passed::new((), "401, invalid_token"));
     }

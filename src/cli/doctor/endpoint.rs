@@ -5,11 +5,10 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    challenge::Challenge,
     http::{Answer, Http, bearer},
     report::{Passed, Problem},
 };
-use crate::crypto::Secret;
+use crate::{crypto::Secret, oauth::Challenge};
 
 /// What the sign says.
 pub(super) struct Sign {
@@ -37,7 +36,7 @@ pub(super) async fn read_sign(http: &Http, endpoint: &Url) -> Result<Passed<Sign
         let advice = "clients only start to sign in after a 401; check that nothing in front of the gateway answers instead of it";
         return Err(Problem::new(expected, answer.summary(), advice));
     }
-    let Some(challenge) = Challenge::find(&answer.headers) else {
+    let Some(challenge) = Challenge::bearer(&answer.headers) else {
         let advice = "check that no proxy in front of the gateway drops the WWW-Authenticate header";
         return Err(Problem::new(expected, "401 without a Bearer challenge", advice));
     };

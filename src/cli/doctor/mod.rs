@@ -7,7 +7,6 @@ mod attacks;
 mod authorization;
 mod browser;
 mod callback;
-mod challenge;
 mod cookies;
 mod endpoint;
 mod html;

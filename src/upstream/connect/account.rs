@@ -12,7 +12,7 @@ use crate::{
     routes::Route,
     store::{self, Change, ConnectionKey, Grant, GrantId, Owner},
     upstream::connections::{connect_path, key_for},
-    web::{Request, Response, is_form},
+    web::{Request, Response},
 };
 
 impl Connect {
@@ -119,11 +119,7 @@ impl Connect {
             (Ok(None), Ok(Some(grant))) => ("revoke", grant),
             _ => return trouble_page(request, &Trouble::MALFORMED),
         };
-        let csrf = signed_in.csrf(&purpose(action, subject));
-        let ours = is_form(request)
-            && request.is_same_origin()
-            && form.get("csrf").ok().flatten().is_some_and(|presented| csrf.matches(presented));
-        if !ours {
+        if !signed_in.sent(request, &form, &purpose(action, subject)) {
             return trouble_page(request, &Trouble::FOREIGN_FORM);
         }
         let done = match action {

@@ -16,7 +16,7 @@ use crate::{
         Need, Server, authorization,
         connections::{connect_path, key_for, oauth_settings, ticket},
     },
-    web::{Request, Response, is_form},
+    web::{Request, Response},
 };
 
 impl Connect {
@@ -154,11 +154,7 @@ impl Connect {
         let Some(ticket) = ticket.and_then(|text| ticket::read(&self.key_ring, text, self.clock.now())) else {
             return trouble_page(request, &EXPIRED_LINK);
         };
-        let csrf = signed_in.csrf(&ticket_purpose(&ticket));
-        let ours = is_form(request)
-            && request.is_same_origin()
-            && form.get("csrf").ok().flatten().is_some_and(|presented| csrf.matches(presented));
-        if !ours {
+        if !signed_in.sent(request, &form, &ticket_purpose(&ticket)) {
             return trouble_page(request, &Trouble::FOREIGN_FORM);
         }
         if signed_in.user().subject != ticket.subject {

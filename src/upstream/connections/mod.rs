@@ -309,18 +309,17 @@ impl Credentials for Arc<Connections> {
         server: &Server,
         refused: &Credential,
     ) -> Result<Credential, NoCredential> {
-        let Some(settings) = oauth_settings(server) else {
+        let key = key_for(permit.principal().subject(), server);
+        let Some((settings, key)) = oauth_settings(server).zip(key) else {
             return Err(NoCredential::ConnectRequired(Need::Authenticating));
         };
-        let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
-        let key = key_of(permit.principal().subject(), server, shared);
         Ok(self.refresh(&key, settings, refused.version()).await?.credential(permit))
     }
 
     async fn needs_scope(&self, permit: &Permit, server: &Server, scope: &str) {
-        let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
-        let key = key_of(permit.principal().subject(), server, shared);
-        self.warm.wants_scope(&key, scope);
+        if let Some(key) = key_for(permit.principal().subject(), server) {
+            self.warm.wants_scope(&key, scope);
+        }
     }
 
     fn connect_link(&self, origin: &Origin, permit: &Permit, server: &Server) -> ConnectLink {
