@@ -5,8 +5,10 @@ pub mod jwt;
 mod key_ring;
 mod random;
 mod secret;
+mod signing_key;
 
 pub use digest::{Digest, constant_time_eq, s256};
 pub use key_ring::{Key, KeyRing, KeyRingError, SealError};
 pub use random::{random_bytes, random_token};
 pub use secret::Secret;
+pub use signing_key::{SigningError, SigningKey};

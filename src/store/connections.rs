@@ -17,7 +17,7 @@ pub enum Owner {
 
 impl Owner {
     /// The text that stands for it in the store; no subject can be taken for the gateway.
-    pub(super) fn to_stored(&self) -> String {
+    pub(in crate::store) fn to_stored(&self) -> String {
         match self {
             Self::User(subject) => format!("user:{subject}"),
             Self::Shared => "shared".to_owned(),
@@ -97,6 +97,10 @@ pub struct Connection {
     pub connected_at: Timestamp,
     /// When the tokens or the state last changed.
     pub updated_at: Timestamp,
+    /// The scope that the upstream asked for beyond what it had granted; space separated.
+    pub wanted_scope: Option<String>,
+    /// When it was last used, as far as that was noted.
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// New tokens of a connection after a refresh.
@@ -175,6 +179,12 @@ pub trait Connections {
     /// the version stay.
     async fn end_connection(&self, key: &ConnectionKey, version: i64, now: Timestamp) -> Result<bool>;
 
+    /// Notes the scope that an upstream asks for beyond what it has granted, until the person connects again.
+    async fn want_scope(&self, key: &ConnectionKey, scope: &str) -> Result<()>;
+
+    /// Notes that a connection was used at `now`, unless a use after `unless_after` is known.
+    async fn touch_connection(&self, key: &ConnectionKey, now: Timestamp, unless_after: Timestamp) -> Result<()>;
+
     /// Takes a connection out of the store and returns it, so that its tokens can be revoked.
     async fn remove_connection(&self, key: &ConnectionKey) -> Result<Option<Connection>>;
 
@@ -195,6 +205,10 @@ pub trait Connections {
 
     /// Removes a registration that the authorization server no longer knows, if it is still this one.
     async fn remove_upstream_client(&self, issuer: &str, redirect_uri: &str, client_id: &str) -> Result<()>;
+
+    /// The issuer that a client registered by hand is for at this upstream: `issuer` from now on, unless another was
+    /// named before.
+    async fn pin_issuer(&self, upstream_id: &str, client_id: &str, issuer: &str) -> Result<String>;
 
     /// Spends a ticket; true for exactly one caller. It is remembered until `expires_at`, and from then on refused.
     async fn spend_ticket(&self, ticket: &Digest, expires_at: Timestamp, now: Timestamp) -> Result<bool>;

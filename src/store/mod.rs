@@ -10,6 +10,7 @@ mod connections;
 mod error;
 mod grants;
 mod interactions;
+mod keys;
 pub mod postgres;
 mod sessions;
 pub mod sqlite;
@@ -35,6 +36,7 @@ pub use grants::{
     Rotation,
 };
 pub use interactions::{Interaction, InteractionId, Interactions, Login};
+pub use keys::{Keys, SealedKind, SealedPlace, SealedSigningKey, SealedValue};
 pub use sessions::{BrowserSession, BrowserSessions, SubjectId, User};
 
 use crate::clock::Timestamp;
@@ -47,7 +49,9 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything the gateway keeps; one value serves all threads.
 #[async_trait]
-pub trait Store: Clients + Interactions + Grants + BrowserSessions + Connections + Send + Sync + 'static {
+pub trait Store:
+    Clients + Interactions + Grants + BrowserSessions + Connections + Keys + Send + Sync + 'static
+{
     /// Brings the schema up to date under a lock; safe to call from several processes at once.
     async fn migrate(&self) -> Result<()>;
 
@@ -62,7 +66,7 @@ pub trait Store: Clients + Interactions + Grants + BrowserSessions + Connections
     /// [`ROTATED_TOKENS_ARE_KEPT_FOR`]: a client that refreshes every 15 minutes would leave 350,000 of them in ten
     /// years. Later it is an unknown token. The sealed successors of a rotation are wiped when its grace window ends;
     /// a wiped row counts as removed. Connect flows, spent tickets and leases go when they expire. What is known of a
-    /// user stays, and so do connections and our registrations at upstreams.
+    /// user stays, and so do connections, our registrations at upstreams and keys.
     ///
     /// Call it again as long as it says more than zero; what it removes in one call stays bounded.
     async fn remove_expired(&self, now: Timestamp, unused_since: Timestamp) -> Result<u64>;

@@ -16,8 +16,8 @@ use sallyport::{
     store::{
         AccessToken, BrowserSession, BrowserSessions, Client, ClientId, Clients, Code, ConnectFlow, Connection,
         ConnectionKey, Connections, Error, Grant, GrantId, Grants, Interaction, InteractionId, Interactions,
-        IssuedTokens, Login, NewCode, NewGrant, Owner, RedeemedCode, RefreshToken, RefreshedTokens, Result, Revoked,
-        Rotation, Store, SubjectId, UpstreamClient,
+        IssuedTokens, Keys, Login, NewCode, NewGrant, Owner, RedeemedCode, RefreshToken, RefreshedTokens, Result,
+        Revoked, Rotation, SealedKind, SealedPlace, SealedSigningKey, SealedValue, Store, SubjectId, UpstreamClient,
     },
 };
 
@@ -209,6 +209,14 @@ impl Connections for FakeStore {
         Self::nothing()
     }
 
+    async fn want_scope(&self, _key: &ConnectionKey, _scope: &str) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn touch_connection(&self, _key: &ConnectionKey, _now: Timestamp, _unless_after: Timestamp) -> Result<()> {
+        Self::nothing()
+    }
+
     async fn remove_connection(&self, _key: &ConnectionKey) -> Result<Option<Connection>> {
         Self::nothing()
     }
@@ -238,6 +246,10 @@ impl Connections for FakeStore {
         Self::nothing()
     }
 
+    async fn pin_issuer(&self, _upstream_id: &str, _client_id: &str, _issuer: &str) -> Result<String> {
+        Self::nothing()
+    }
+
     async fn spend_ticket(&self, _ticket: &Digest, _expires_at: Timestamp, _now: Timestamp) -> Result<bool> {
         Self::nothing()
     }
@@ -247,6 +259,35 @@ impl Connections for FakeStore {
     }
 
     async fn release_lease(&self, _name: &str, _holder: &str) -> Result<()> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl Keys for FakeStore {
+    async fn signing_key(&self, _purpose: &str) -> Result<Option<SealedSigningKey>> {
+        Self::nothing()
+    }
+
+    async fn save_signing_key(&self, _key: &SealedSigningKey) -> Result<SealedSigningKey> {
+        Self::nothing()
+    }
+
+    async fn remove_signing_key(&self, _purpose: &str, _key_id: &str) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn sealed_otherwise(
+        &self,
+        _kind: SealedKind,
+        _prefix: &[u8],
+        _after: Option<&SealedPlace>,
+        _limit: u32,
+    ) -> Result<Vec<SealedValue>> {
+        Self::nothing()
+    }
+
+    async fn reseal(&self, _value: &SealedValue, _resealed: &[u8]) -> Result<bool> {
         Self::nothing()
     }
 }

@@ -23,6 +23,9 @@ on_every_store!(
     of_32_that_remove_a_connection_one_gets_it,
     a_refresh_brings_no_removed_connection_back,
     an_old_refresh_does_not_reach_a_connection_made_after_a_removal,
+    a_wanted_scope_is_known_until_the_person_connects_again,
+    a_use_is_noted_when_none_was_lately,
+    the_first_issuer_of_a_client_stays,
 );
 
 fn refreshed(name: &str) -> RefreshedTokens {
@@ -350,4 +353,44 @@ async fn an_old_refresh_does_not_reach_a_connection_made_after_a_removal(home: H
     assert!(!store.refresh_connection(&old.key, old.version, &refreshed("of the old account"), LATER).await.unwrap());
     assert!(!store.end_connection(&old.key, old.version, LATER).await.unwrap());
     assert_eq!(store.connection(&old.key).await.unwrap(), Some(anew));
+}
+
+async fn a_wanted_scope_is_known_until_the_person_connects_again(home: Home) {
+    let (store, replica) = (home.store().await, home.store().await);
+    let kept = keep(&*store, &connection(&ada(), "linear")).await;
+    store.want_scope(&kept.key, "write admin").await.unwrap();
+    let wanting = replica.connection(&kept.key).await.unwrap().unwrap();
+    assert_eq!(wanting, Connection { wanted_scope: Some("write admin".to_owned()), ..kept.clone() });
+    assert!(store.refresh_connection(&kept.key, kept.version, &refreshed("new"), LATER).await.unwrap());
+    assert_eq!(store.connection(&kept.key).await.unwrap().unwrap().wanted_scope, wanting.wanted_scope);
+    assert_eq!(keep(&*store, &connection(&ada(), "linear")).await.wanted_scope, None);
+    store.want_scope(&connection(&ada(), "notion").key, "write").await.unwrap();
+    assert_eq!(store.connections_of(&ada()).await.unwrap().len(), 1);
+}
+
+async fn a_use_is_noted_when_none_was_lately(home: Home) {
+    let store = home.store().await;
+    let kept = keep(&*store, &connection(&ada(), "linear")).await;
+    let hour = 3600 * SECOND;
+    for (now, noted) in [(NOW, NOW), (NOW.plus(SECOND), NOW), (NOW.plus(hour), NOW.plus(hour))] {
+        store.touch_connection(&kept.key, now, now.minus(hour)).await.unwrap();
+        let touched = store.connection(&kept.key).await.unwrap().unwrap();
+        assert_eq!(touched, Connection { last_used_at: Some(noted), ..kept.clone() });
+    }
+}
+
+async fn the_first_issuer_of_a_client_stays(home: Home) {
+    let (store, replica) = (home.store().await, home.store().await);
+    let seen = race(&store, |store, number| {
+        let store = if number % 2 == 0 { store } else { replica.clone() };
+        async move { store.pin_issuer("linear", "client", &format!("https://{number}.example")).await.unwrap() }
+    })
+    .await;
+    assert!(seen.iter().all(|issuer| *issuer == seen[0]), "{seen:?}");
+    for (upstream_id, client_id) in [("linear", "other"), ("other", "client")] {
+        assert_eq!(
+            store.pin_issuer(upstream_id, client_id, "https://new.example").await.unwrap(),
+            "https://new.example"
+        );
+    }
 }

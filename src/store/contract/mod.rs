@@ -7,6 +7,7 @@ mod connect_flows;
 mod connections;
 mod home;
 mod interactions;
+mod keys;
 mod leases;
 mod logins;
 mod refresh;
@@ -158,6 +159,8 @@ fn connection(owner: &Owner, upstream_id: &str) -> Connection {
         version: 0,
         connected_at: NOW,
         updated_at: NOW,
+        wanted_scope: None,
+        last_used_at: None,
     }
 }
 

@@ -23,13 +23,14 @@ impl Connections for PostgresStore {
             &self.pool,
             "INSERT INTO connections
                (owner, upstream_id, issuer, client_id, sealed_tokens, access_expires_at, scope, state, version,
-                connected_at, updated_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $10)
+                connected_at, updated_at, wanted_scope, last_used_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $10, $9, $10, $11, $12)
              ON CONFLICT (owner, upstream_id) DO UPDATE
              SET issuer = excluded.issuer, client_id = excluded.client_id, sealed_tokens = excluded.sealed_tokens,
                  access_expires_at = excluded.access_expires_at, scope = excluded.scope, state = excluded.state,
                  version = connections.version + 1, connected_at = excluded.connected_at,
-                 updated_at = excluded.updated_at",
+                 updated_at = excluded.updated_at, wanted_scope = excluded.wanted_scope,
+                 last_used_at = excluded.last_used_at",
             &[
                 &connection.key.owner,
                 &connection.key.upstream_id,
@@ -41,6 +42,8 @@ impl Connections for PostgresStore {
                 &connection.state,
                 &connection.connected_at,
                 &connection.updated_at,
+                &connection.wanted_scope,
+                &connection.last_used_at,
             ],
         )
         .await
@@ -51,7 +54,7 @@ impl Connections for PostgresStore {
         first(
             &self.pool,
             "SELECT owner, upstream_id, issuer, client_id, sealed_tokens, access_expires_at, scope, state, version,
-                    connected_at, updated_at
+                    connected_at, updated_at, wanted_scope, last_used_at
              FROM connections WHERE owner = $1 AND upstream_id = $2",
             &[&key.owner, &key.upstream_id],
             connection,
@@ -63,7 +66,7 @@ impl Connections for PostgresStore {
         all(
             &self.pool,
             "SELECT owner, upstream_id, issuer, client_id, sealed_tokens, access_expires_at, scope, state, version,
-                    connected_at, updated_at
+                    connected_at, updated_at, wanted_scope, last_used_at
              FROM connections WHERE owner = $1 ORDER BY upstream_id COLLATE \"C\"",
             &[owner],
             connection,
@@ -110,12 +113,34 @@ impl Connections for PostgresStore {
         Ok(ended > 0)
     }
 
+    async fn want_scope(&self, key: &ConnectionKey, scope: &str) -> Result<()> {
+        execute(
+            &self.pool,
+            "UPDATE connections SET wanted_scope = $3
+             WHERE owner = $1 AND upstream_id = $2 AND wanted_scope IS DISTINCT FROM $3",
+            &[&key.owner, &key.upstream_id, &scope],
+        )
+        .await
+        .map(drop)
+    }
+
+    async fn touch_connection(&self, key: &ConnectionKey, now: Timestamp, unless_after: Timestamp) -> Result<()> {
+        execute(
+            &self.pool,
+            "UPDATE connections SET last_used_at = $3
+             WHERE owner = $1 AND upstream_id = $2 AND (last_used_at IS NULL OR last_used_at <= $4)",
+            &[&key.owner, &key.upstream_id, &now, &unless_after],
+        )
+        .await
+        .map(drop)
+    }
+
     async fn remove_connection(&self, key: &ConnectionKey) -> Result<Option<Connection>> {
         first(
             &self.pool,
             "DELETE FROM connections WHERE owner = $1 AND upstream_id = $2
              RETURNING owner, upstream_id, issuer, client_id, sealed_tokens, access_expires_at, scope, state, version,
-                       connected_at, updated_at",
+                       connected_at, updated_at, wanted_scope, last_used_at",
             &[&key.owner, &key.upstream_id],
             connection,
         )
@@ -192,6 +217,19 @@ impl Connections for PostgresStore {
         .map(drop)
     }
 
+    async fn pin_issuer(&self, upstream_id: &str, client_id: &str, issuer: &str) -> Result<String> {
+        let kept = first(
+            &self.pool,
+            "INSERT INTO pinned_issuers (upstream_id, client_id, issuer) VALUES ($1, $2, $3)
+             ON CONFLICT (upstream_id, client_id) DO UPDATE SET issuer = pinned_issuers.issuer
+             RETURNING issuer",
+            &[&upstream_id, &client_id, &issuer],
+            |row| column(row, "issuer"),
+        )
+        .await?;
+        kept.ok_or(Error::Corrupt { what: "pinned_issuers", source: None })
+    }
+
     async fn spend_ticket(&self, ticket: &Digest, expires_at: Timestamp, now: Timestamp) -> Result<bool> {
         let spent = execute(
             &self.pool,
@@ -232,6 +270,8 @@ fn connection(row: &Row) -> Result<Connection> {
         version: column(row, "version")?,
         connected_at: column(row, "connected_at")?,
         updated_at: column(row, "updated_at")?,
+        wanted_scope: column(row, "wanted_scope")?,
+        last_used_at: column(row, "last_used_at")?,
     })
 }
 

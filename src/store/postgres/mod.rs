@@ -10,6 +10,7 @@ mod connect;
 mod connections;
 mod grants;
 mod interactions;
+mod keys;
 mod migrate;
 mod sessions;
 mod statement;

@@ -25,13 +25,14 @@ impl Connections for SqliteStore {
                 connection,
                 "INSERT INTO connections
                    (owner, upstream_id, issuer, client_id, sealed_tokens, access_expires_at, scope, state, version,
-                    connected_at, updated_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?9, ?10)
+                    connected_at, updated_at, wanted_scope, last_used_at)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?10, ?9, ?10, ?11, ?12)
                  ON CONFLICT (owner, upstream_id) DO UPDATE
                  SET issuer = excluded.issuer, client_id = excluded.client_id, sealed_tokens = excluded.sealed_tokens,
                      access_expires_at = excluded.access_expires_at, scope = excluded.scope, state = excluded.state,
                      version = connections.version + 1, connected_at = excluded.connected_at,
-                     updated_at = excluded.updated_at",
+                     updated_at = excluded.updated_at, wanted_scope = excluded.wanted_scope,
+                     last_used_at = excluded.last_used_at",
                 params![
                     kept.key.owner,
                     kept.key.upstream_id,
@@ -42,7 +43,9 @@ impl Connections for SqliteStore {
                     kept.scope,
                     kept.state,
                     kept.connected_at,
-                    kept.updated_at
+                    kept.updated_at,
+                    kept.wanted_scope,
+                    kept.last_used_at
                 ],
             )
             .map(drop)
@@ -56,7 +59,7 @@ impl Connections for SqliteStore {
             first(
                 connection,
                 "SELECT owner, upstream_id, issuer, client_id, sealed_tokens, access_expires_at, scope, state, version,
-                        connected_at, updated_at
+                        connected_at, updated_at, wanted_scope, last_used_at
                  FROM connections WHERE owner = ?1 AND upstream_id = ?2",
                 params![key.owner, key.upstream_id],
                 upstream_connection,
@@ -71,7 +74,7 @@ impl Connections for SqliteStore {
             all(
                 connection,
                 "SELECT owner, upstream_id, issuer, client_id, sealed_tokens, access_expires_at, scope, state, version,
-                        connected_at, updated_at
+                        connected_at, updated_at, wanted_scope, last_used_at
                  FROM connections WHERE owner = ?1 ORDER BY upstream_id",
                 params![owner],
                 upstream_connection,
@@ -125,6 +128,34 @@ impl Connections for SqliteStore {
         .await
     }
 
+    async fn want_scope(&self, key: &ConnectionKey, scope: &str) -> Result<()> {
+        let (key, scope) = (key.clone(), scope.to_owned());
+        self.write(move |connection| {
+            execute(
+                connection,
+                "UPDATE connections SET wanted_scope = ?3
+                 WHERE owner = ?1 AND upstream_id = ?2 AND wanted_scope IS NOT ?3",
+                params![key.owner, key.upstream_id, scope],
+            )
+            .map(drop)
+        })
+        .await
+    }
+
+    async fn touch_connection(&self, key: &ConnectionKey, now: Timestamp, unless_after: Timestamp) -> Result<()> {
+        let key = key.clone();
+        self.write(move |connection| {
+            execute(
+                connection,
+                "UPDATE connections SET last_used_at = ?3
+                 WHERE owner = ?1 AND upstream_id = ?2 AND (last_used_at IS NULL OR last_used_at <= ?4)",
+                params![key.owner, key.upstream_id, now, unless_after],
+            )
+            .map(drop)
+        })
+        .await
+    }
+
     async fn remove_connection(&self, key: &ConnectionKey) -> Result<Option<Connection>> {
         let key = key.clone();
         self.write(move |connection| {
@@ -132,7 +163,7 @@ impl Connections for SqliteStore {
                 connection,
                 "DELETE FROM connections WHERE owner = ?1 AND upstream_id = ?2
                  RETURNING owner, upstream_id, issuer, client_id, sealed_tokens, access_expires_at, scope, state,
-                           version, connected_at, updated_at",
+                           version, connected_at, updated_at, wanted_scope, last_used_at",
                 params![key.owner, key.upstream_id],
                 upstream_connection,
             )
@@ -231,6 +262,22 @@ impl Connections for SqliteStore {
         .await
     }
 
+    async fn pin_issuer(&self, upstream_id: &str, client_id: &str, issuer: &str) -> Result<String> {
+        let (upstream_id, client_id, issuer) = (upstream_id.to_owned(), client_id.to_owned(), issuer.to_owned());
+        self.write(move |connection| {
+            let kept = first(
+                connection,
+                "INSERT INTO pinned_issuers (upstream_id, client_id, issuer) VALUES (?1, ?2, ?3)
+                 ON CONFLICT (upstream_id, client_id) DO UPDATE SET issuer = pinned_issuers.issuer
+                 RETURNING issuer",
+                params![upstream_id, client_id, issuer],
+                |row| column(row, "issuer"),
+            )?;
+            kept.ok_or(Error::Corrupt { what: "pinned_issuers", source: None })
+        })
+        .await
+    }
+
     async fn spend_ticket(&self, ticket: &Digest, expires_at: Timestamp, now: Timestamp) -> Result<bool> {
         let ticket = *ticket;
         self.write(move |connection| {
@@ -281,6 +328,8 @@ fn upstream_connection(row: &Row<'_>) -> Result<Connection> {
         version: column(row, "version")?,
         connected_at: column(row, "connected_at")?,
         updated_at: column(row, "updated_at")?,
+        wanted_scope: column(row, "wanted_scope")?,
+        last_used_at: column(row, "last_used_at")?,
     })
 }
 

@@ -9,6 +9,7 @@ mod connections;
 mod file;
 mod grants;
 mod interactions;
+mod keys;
 mod migrate;
 mod readers;
 mod sessions;

@@ -118,6 +118,8 @@ impl Connections {
             version: 0,
             connected_at: now,
             updated_at: now,
+            wanted_scope: None,
+            last_used_at: None,
         };
         self.store.save_connection(&connection).await?;
         self.warm.forget(key);
