@@ -52,11 +52,11 @@ pub(super) fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
 pub(super) fn gateway(
     config: &Config,
     store: Arc<dyn Store>,
+    changes: &Arc<Changes>,
     clock: Clock,
     draining: Arc<AtomicBool>,
 ) -> anyhow::Result<proxy::Parts> {
     let key_ring = Arc::new(key_ring(config)?);
-    let changes = Arc::new(Changes::default());
     let routes = Arc::new(Routes::new(config.routes.iter().map(route)));
     let base_path = BasePath::new(config.server.base_path.as_str());
     let resolver = Arc::new(outbound::Resolver::system());
@@ -85,12 +85,13 @@ pub(super) fn gateway(
         Discovery::new(client, prober, clock.clone()),
         base_path.clone(),
     );
+    connections.follow(changes);
     let connect = Arc::new(Connect::new(
         connect::Settings { base_path: base_path.clone(), admins: config.admins.clone() },
         Arc::clone(&connections),
         Arc::clone(&identity),
         Arc::clone(&store),
-        Arc::clone(&changes),
+        Arc::clone(changes),
         Arc::clone(&key_ring),
         clock.clone(),
         Arc::clone(&routes),
@@ -108,7 +109,7 @@ pub(super) fn gateway(
         Arc::clone(&identity),
         Arc::clone(&connect) as Arc<dyn ConnectPrompts>,
         Arc::clone(&store),
-        Arc::clone(&changes),
+        Arc::clone(changes),
         clock.clone(),
     );
     Ok(proxy::Parts {
@@ -119,7 +120,7 @@ pub(super) fn gateway(
             connect,
             routes: Arc::clone(&routes),
         }),
-        resource_server: ResourceServer::new(store, &changes, clock.clone()),
+        resource_server: ResourceServer::new(store, changes, clock.clone()),
         routes,
         servers,
         credentials: Arc::new(connections),

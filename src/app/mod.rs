@@ -4,6 +4,7 @@ mod admin;
 mod assemble;
 pub mod beside;
 mod endpoints;
+mod hearing;
 mod housekeeping;
 mod key_file;
 mod signals;
@@ -28,6 +29,7 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     proxy::{self, Listener},
+    store::Changes,
 };
 
 /// How a gateway starts, beside its configuration.
@@ -62,7 +64,8 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     migrate(config)?;
     let draining = Arc::new(AtomicBool::new(false));
     let store = assemble::store(config)?;
-    let parts = assemble::gateway(config, Arc::clone(&store), start.clock.clone(), Arc::clone(&draining))?;
+    let changes = Arc::new(Changes::default());
+    let parts = assemble::gateway(config, Arc::clone(&store), &changes, start.clock.clone(), Arc::clone(&draining))?;
 
     let options = Opt { upgrade: start.upgrade, ..Opt::default() };
     let mut server = Server::new_with_opt_and_conf(options, server_conf(config));
@@ -73,6 +76,7 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     let mut admin = listening::Service::new("admin".to_owned(), admin);
     admin.add_tcp(&config.server.admin_listen.to_string());
     server.add_service(admin);
+    server.add_service(background_service("hearing", hearing::Hearing { store: Arc::clone(&store), changes }));
     server.add_service(background_service("housekeeping", housekeeping::Housekeeping { store, clock: start.clock }));
     for service in start.beside {
         server.add_boxed_service(service);

@@ -1,7 +1,7 @@
 //! Turns a bearer token into a `Principal`, or a refusal that says which challenge to answer with.
 //!
 //! The warm path is one SHA-256, one cache look-up and a few comparisons. An entry is believed for [`STALENESS`]; after
-//! that, or when this process revokes the grant, the store is asked again. Expiry and audience are checked every time.
+//! that, or when a revocation is announced, the store is asked again. Expiry and audience are checked every time.
 
 mod principal;
 
@@ -27,7 +27,7 @@ use crate::{
     web::Origin,
 };
 
-/// How long a token that was revoked by another process may still be accepted.
+/// How long a token may still be accepted that another process revoked, where nobody hears of it.
 pub const STALENESS: Duration = Duration::from_secs(10);
 
 /// Why a request is not let in.
@@ -58,7 +58,7 @@ pub struct ResourceServer {
     store: Arc<dyn Store>,
     clock: Clock,
     cache: Cache<Digest, Arc<Entry>>,
-    revocations: AtomicU64,
+    changes: AtomicU64,
 }
 
 struct Entry {
@@ -67,9 +67,9 @@ struct Entry {
 }
 
 impl ResourceServer {
-    /// A resource server that forgets what `changes` announces as revoked.
+    /// A resource server that forgets what `changes` announces.
     pub fn new(store: Arc<dyn Store>, changes: &Changes, clock: Clock) -> Arc<Self> {
-        let server = Arc::new(Self { store, clock, cache: Cache::new(CACHED_TOKENS), revocations: AtomicU64::new(0) });
+        let server = Arc::new(Self { store, clock, cache: Cache::new(CACHED_TOKENS), changes: AtomicU64::new(0) });
         let weak = Arc::downgrade(&server);
         changes.subscribe(move |change| {
             if let Some(server) = weak.upgrade() {
@@ -115,26 +115,29 @@ impl ResourceServer {
                 Err(Refusal::Invalid)
             };
         }
-        let revocations = self.revocations.load(Ordering::Acquire);
+        let changes = self.changes.load(Ordering::Acquire);
         let Some(AccessToken { grant, expires_at }) =
             self.store.access_token(&digest, now).await.map_err(Refusal::Unavailable)?
         else {
             self.cache.remove(&digest);
             return Err(Refusal::Invalid);
         };
-        let principal = Arc::new(Principal::proven(grant, expires_at));
+        let principal = Arc::new(Principal::proven(digest, grant, expires_at));
         self.cache.insert(digest, Arc::new(Entry { principal: Arc::clone(&principal), loaded_at: now }));
-        if self.revocations.load(Ordering::Acquire) != revocations {
+        if self.changes.load(Ordering::Acquire) != changes {
             self.cache.remove(&digest);
         }
         Ok(principal)
     }
 
     fn forget(&self, change: &Change) {
-        self.revocations.fetch_add(1, Ordering::AcqRel);
+        // What is being looked up meanwhile is not kept.
+        self.changes.fetch_add(1, Ordering::AcqRel);
         match change {
             Change::AccessTokenRevoked(digest) => drop(self.cache.remove(digest)),
             Change::GrantRevoked(grant) => self.cache.retain(|_, entry| entry.principal.grant_id() != grant),
+            Change::Unheard => self.cache.clear(),
+            Change::ConnectionRefreshed(..) | Change::ConnectionGone(_) => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     clock::Timestamp,
+    crypto::Digest,
     routes::Route,
     store::{ClientId, Grant, GrantId, SubjectId},
     web::Origin,
@@ -10,13 +11,19 @@ use crate::{
 /// A user and a client, with the scope and the resource that the user allowed. Only the resource server makes one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Principal {
+    token: Digest,
     grant: Grant,
     expires_at: Timestamp,
 }
 
 impl Principal {
-    pub(super) fn proven(grant: Grant, expires_at: Timestamp) -> Self {
-        Self { grant, expires_at }
+    pub(super) fn proven(token: Digest, grant: Grant, expires_at: Timestamp) -> Self {
+        Self { token, grant, expires_at }
+    }
+
+    /// The digest of the token that proved it.
+    pub const fn token(&self) -> &Digest {
+        &self.token
     }
 
     /// The user.

@@ -1,8 +1,8 @@
-//! Tells the caches of this process at once what was revoked.
+//! Tells the caches of this process what changed: at once what this process did, and what others did as it is heard.
 
 use std::sync::{Mutex, PoisonError};
 
-use super::GrantId;
+use super::{ConnectionKey, GrantId};
 use crate::crypto::Digest;
 
 /// Something that a cache may still believe in.
@@ -12,11 +12,17 @@ pub enum Change {
     GrantRevoked(GrantId),
     /// One access token was revoked.
     AccessTokenRevoked(Digest),
+    /// A connection has this version now.
+    ConnectionRefreshed(ConnectionKey, i64),
+    /// A connection was removed, or ended.
+    ConnectionGone(ConnectionKey),
+    /// Other processes may have changed anything, and nobody heard it.
+    Unheard,
 }
 
 type Listener = Box<dyn Fn(&Change) + Send + Sync>;
 
-/// The place where revocations are announced; listeners run before the announcer goes on.
+/// The place where changes are announced; listeners run before the announcer goes on.
 #[derive(Default)]
 pub struct Changes {
     listeners: Mutex<Vec<Listener>>,

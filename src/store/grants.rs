@@ -119,6 +119,17 @@ pub struct AccessToken {
     pub expires_at: Timestamp,
 }
 
+/// An access token by which something is open that nobody asks about again, such as a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenToken {
+    /// The digest of the token.
+    pub digest: Digest,
+    /// Its grant.
+    pub grant_id: GrantId,
+    /// When it ends.
+    pub expires_at: Timestamp,
+}
+
 /// What a revocation did (RFC 7009).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Revoked {
@@ -161,6 +172,10 @@ pub trait Grants {
 
     /// The access token of that digest, unless it is expired at `now`, revoked, or its grant is.
     async fn access_token(&self, digest: &Digest, now: Timestamp) -> Result<Option<AccessToken>>;
+
+    /// Which of these were revoked, alone or with their grant; some hundreds at a time. One that has expired is not
+    /// counted as revoked as long as its grant lives.
+    async fn revoked_among(&self, tokens: &[OpenToken], now: Timestamp) -> Result<Vec<Digest>>;
 
     /// Revokes whatever the digest names, if it belongs to `client`.
     async fn revoke_token(&self, digest: &Digest, client: &ClientId, now: Timestamp) -> Result<Revoked>;

@@ -32,8 +32,8 @@ pub use connections::{
 };
 pub use error::Error;
 pub use grants::{
-    AccessToken, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, NewGrant, RedeemedCode, RefreshToken, Revoked,
-    Rotation,
+    AccessToken, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, NewGrant, OpenToken, RedeemedCode, RefreshToken,
+    Revoked, Rotation,
 };
 pub use interactions::{Interaction, InteractionId, Interactions, Login};
 pub use keys::{Keys, SealedKind, SealedPlace, SealedSigningKey, SealedValue};
@@ -57,6 +57,15 @@ pub trait Store:
 
     /// Whether the store answers, for readiness.
     async fn ping(&self) -> Result<()>;
+
+    /// Publishes what other processes change, for as long as it can be heard; pending for ever where one process has the
+    /// store for itself.
+    ///
+    /// As soon as it hears, and so after every loss, it publishes [`Change::Unheard`].
+    ///
+    /// # Errors
+    /// When nothing is heard any more; call it again.
+    async fn hear(&self, changes: &Changes) -> Result<()>;
 
     /// Removes a bounded number of rows that can never matter again at `now`, and says how many.
     ///

@@ -14,10 +14,11 @@ use sallyport::{
     clock::Timestamp,
     crypto::{Digest, random_token},
     store::{
-        AccessToken, BrowserSession, BrowserSessions, Client, ClientId, Clients, Code, ConnectFlow, Connection,
-        ConnectionKey, Connections, Error, Grant, GrantId, Grants, Interaction, InteractionId, Interactions,
-        IssuedTokens, Keys, Login, NewCode, NewGrant, Owner, RedeemedCode, RefreshToken, RefreshedTokens, Result,
-        Revoked, Rotation, SealedKind, SealedPlace, SealedSigningKey, SealedValue, Store, SubjectId, UpstreamClient,
+        AccessToken, BrowserSession, BrowserSessions, Changes, Client, ClientId, Clients, Code, ConnectFlow,
+        Connection, ConnectionKey, Connections, Error, Grant, GrantId, Grants, Interaction, InteractionId,
+        Interactions, IssuedTokens, Keys, Login, NewCode, NewGrant, OpenToken, Owner, RedeemedCode, RefreshToken,
+        RefreshedTokens, Result, Revoked, Rotation, SealedKind, SealedPlace, SealedSigningKey, SealedValue, Store,
+        SubjectId, UpstreamClient,
     },
 };
 
@@ -151,6 +152,14 @@ impl Grants for FakeStore {
             return Err(Error::Unavailable("switched off".into()));
         }
         Ok(self.tokens.lock().unwrap().get(digest).cloned())
+    }
+
+    async fn revoked_among(&self, tokens: &[OpenToken], _now: Timestamp) -> Result<Vec<Digest>> {
+        if self.down.load(Ordering::SeqCst) {
+            return Err(Error::Unavailable("switched off".into()));
+        }
+        let live = self.tokens.lock().unwrap();
+        Ok(tokens.iter().map(|token| token.digest).filter(|digest| !live.contains_key(digest)).collect())
     }
 
     async fn revoke_token(&self, _digest: &Digest, _client: &ClientId, _now: Timestamp) -> Result<Revoked> {
@@ -300,6 +309,10 @@ impl Store for FakeStore {
 
     async fn ping(&self) -> Result<()> {
         Ok(())
+    }
+
+    async fn hear(&self, _changes: &Changes) -> Result<()> {
+        std::future::pending().await
     }
 
     async fn remove_expired(&self, _now: Timestamp, _unused_since: Timestamp) -> Result<u64> {

@@ -1,7 +1,7 @@
 use super::{DAY, GRACE, Home, NOW, SECOND, grant, is_live, keep_grant_with_tokens, on_every_store, tokens};
 use crate::{
     crypto::Digest,
-    store::{ClientId, Grant, GrantId, Revoked, Rotation, SubjectId},
+    store::{ClientId, Grant, GrantId, IssuedTokens, OpenToken, Revoked, Rotation, SubjectId},
 };
 
 on_every_store!(
@@ -12,6 +12,7 @@ on_every_store!(
     nothing_is_revoked_twice_or_after_its_end,
     a_revoked_grant_takes_all_its_tokens_with_it,
     a_persons_grants_are_the_living_ones_newest_first,
+    of_open_tokens_the_revoked_ones_are_told,
 );
 
 /// RFC 7009 section 2.1: revoking a refresh token invalidates the access tokens of the same grant.
@@ -110,4 +111,34 @@ async fn a_persons_grants_are_the_living_ones_newest_first(home: Home) {
     store.revoke_grant(&grants[2].id, later).await.unwrap();
     let living: Vec<_> = store.grants_of(&grants[0].subject, later).await.unwrap().into_iter().map(|g| g.id).collect();
     assert_eq!(living, [grants[1].id.clone(), grants[0].id.clone()]);
+}
+
+async fn of_open_tokens_the_revoked_ones_are_told(home: Home) {
+    let store = home.store().await;
+    let open = |grant: &Grant, tokens: &IssuedTokens| OpenToken {
+        digest: tokens.access,
+        grant_id: grant.id.clone(),
+        expires_at: tokens.access_expires_at,
+    };
+    let mut tokens = Vec::new();
+    for name in ["live", "token revoked", "grant revoked"] {
+        let grant = grant(name);
+        let issued = keep_grant_with_tokens(&*store, &grant).await;
+        tokens.push(open(&grant, &issued));
+    }
+    let unknown = grant("unknown");
+    tokens.push(open(&unknown, &super::tokens("unknown", NOW)));
+    assert_eq!(store.revoked_among(&tokens[..3], NOW).await.unwrap(), []);
+    store.revoke_token(&tokens[1].digest, &unknown.client_id, NOW).await.unwrap();
+    store.revoke_grant(&tokens[2].grant_id, NOW).await.unwrap();
+    let mut revoked = store.revoked_among(&tokens, NOW).await.unwrap();
+    let mut expected: Vec<_> = tokens[1..].iter().map(|token| token.digest).collect();
+    revoked.sort();
+    expected.sort();
+    assert_eq!(revoked, expected);
+    assert_eq!(store.revoked_among(&[], NOW).await.unwrap(), []);
+
+    let late = NOW.plus(DAY);
+    while store.remove_expired(late, NOW).await.unwrap() > 0 {}
+    assert_eq!(store.revoked_among(&tokens[..1], late).await.unwrap(), [], "expired, and its grant lives");
 }

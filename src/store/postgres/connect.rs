@@ -11,6 +11,7 @@ use tokio_postgres::{
 
 use super::{
     Settings,
+    hear::Line,
     tls::{self, Roots, Verification},
 };
 use crate::crypto::Secret;
@@ -46,8 +47,8 @@ pub enum ConnectError {
     Pool(#[source] BuildError),
 }
 
-/// A pool for `url`; it connects when it is first used.
-pub(super) fn pool(url: &Secret, settings: &Settings) -> Result<Pool, ConnectError> {
+/// A pool for `url`, and a line on which changes are heard; they connect when they are first used.
+pub(super) fn open(url: &Secret, settings: &Settings) -> Result<(Pool, Line), ConnectError> {
     let Target { mut config, sslmode, roots } = Target::parse(url.expose())?;
     let mut options = OPTIONS.to_owned();
     if let Some(own) = config.get_options() {
@@ -64,18 +65,21 @@ pub(super) fn pool(url: &Secret, settings: &Settings) -> Result<Pool, ConnectErr
     config.ssl_mode(negotiation);
 
     let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = match verification {
+    let tls = verification.map(|verification| tls::connector(&verification)).transpose()?;
+    let line = Line::new(config.clone(), tls.clone());
+    let manager = match tls {
         None => Manager::from_config(config, NoTls, recycling),
-        Some(verification) => Manager::from_config(config, tls::connector(&verification)?, recycling),
+        Some(tls) => Manager::from_config(config, tls, recycling),
     };
-    Pool::builder(manager)
+    let pool = Pool::builder(manager)
         .max_size(settings.max_connections)
         .runtime(Runtime::Tokio1)
         .wait_timeout(Some(Duration::from_secs(2)))
         .create_timeout(Some(Duration::from_secs(2)))
         .recycle_timeout(Some(Duration::from_secs(1)))
         .build()
-        .map_err(ConnectError::Pool)
+        .map_err(ConnectError::Pool)?;
+    Ok((pool, line))
 }
 
 struct Target {
@@ -193,7 +197,7 @@ mod tests {
     #[test]
     fn errors_do_not_tell_the_password() {
         for url in ["postgres://ada:hunter2@db:x/sallyport", "postgres://ada:hunter2@db/s?sslmode=x", "hunter2"] {
-            let error = pool(&Secret::new(url), &Settings::default()).unwrap_err();
+            let error = open(&Secret::new(url), &Settings::default()).err().unwrap();
             assert!(!format!("{error} {error:?}").contains("hunter2"));
         }
     }

@@ -14,8 +14,8 @@ use crate::{
     clock::Timestamp,
     crypto::Digest,
     store::{
-        AccessToken, ClientId, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, RedeemedCode, RefreshToken, Result,
-        Revoked, Rotation, SubjectId,
+        AccessToken, ClientId, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, OpenToken, RedeemedCode,
+        RefreshToken, Result, Revoked, Rotation, SubjectId,
     },
 };
 
@@ -86,6 +86,23 @@ impl Grants for PostgresStore {
              WHERE a.digest = $1 AND a.expires_at > $2 AND g.revoked_at IS NULL AND g.expires_at > $2",
             &[digest, &now],
             |row| Ok(AccessToken { grant: grant(row)?, expires_at: column(row, "token_expires_at")? }),
+        )
+        .await
+    }
+
+    async fn revoked_among(&self, tokens: &[OpenToken], now: Timestamp) -> Result<Vec<Digest>> {
+        let digests: Vec<Digest> = tokens.iter().map(|token| token.digest).collect();
+        let grants: Vec<&GrantId> = tokens.iter().map(|token| &token.grant_id).collect();
+        let ends: Vec<Timestamp> = tokens.iter().map(|token| token.expires_at).collect();
+        all(
+            &self.pool,
+            "SELECT open.digest
+             FROM unnest($1::bytea[], $2::text[], $3::bigint[]) AS open (digest, grant_id, expires_at)
+             LEFT JOIN grants g ON g.id = open.grant_id AND g.revoked_at IS NULL AND g.expires_at > $4
+             LEFT JOIN access_tokens a ON a.digest = open.digest
+             WHERE g.id IS NULL OR (a.digest IS NULL AND open.expires_at > $4)",
+            &[&digests, &grants, &ends, &now],
+            |row| column(row, "digest"),
         )
         .await
     }

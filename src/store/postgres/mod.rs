@@ -9,6 +9,7 @@ mod clients;
 mod connect;
 mod connections;
 mod grants;
+mod hear;
 mod interactions;
 mod keys;
 mod migrate;
@@ -25,12 +26,13 @@ use async_trait::async_trait;
 use deadpool_postgres::Pool;
 
 pub use self::connect::ConnectError;
-use super::{Result, Store};
+use super::{Changes, Result, Store};
 use crate::{clock::Timestamp, crypto::Secret};
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
     pool: Pool,
+    line: hear::Line,
 }
 
 /// How the store uses the server.
@@ -56,7 +58,7 @@ impl PostgresStore {
     /// # Errors
     /// If the URL cannot be read or the certificates it names cannot be loaded.
     pub fn connect(url: &Secret, settings: &Settings) -> std::result::Result<Self, ConnectError> {
-        connect::pool(url, settings).map(|pool| Self { pool })
+        connect::open(url, settings).map(|(pool, line)| Self { pool, line })
     }
 }
 
@@ -68,6 +70,10 @@ impl Store for PostgresStore {
 
     async fn ping(&self) -> Result<()> {
         statement::execute(&self.pool, "SELECT 1", &[]).await.map(drop)
+    }
+
+    async fn hear(&self, changes: &Changes) -> Result<()> {
+        self.line.hear(changes).await
     }
 
     async fn remove_expired(&self, now: Timestamp, unused_since: Timestamp) -> Result<u64> {

@@ -14,7 +14,7 @@ use crate::{
     clock::Timestamp,
     crypto::Digest,
     store::{
-        AccessToken, ClientId, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, NewGrant, RedeemedCode,
+        AccessToken, ClientId, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, NewGrant, OpenToken, RedeemedCode,
         RefreshToken, Result, Revoked, Rotation, SubjectId,
     },
 };
@@ -108,6 +108,28 @@ impl Grants for SqliteStore {
                 params![digest, now],
                 |row| Ok(AccessToken { grant: grant(row)?, expires_at: column(row, "token_expires_at")? }),
             )
+        })
+        .await
+    }
+
+    async fn revoked_among(&self, tokens: &[OpenToken], now: Timestamp) -> Result<Vec<Digest>> {
+        let tokens = tokens.to_vec();
+        self.read(move |connection| {
+            let mut revoked = Vec::new();
+            for OpenToken { digest, grant_id, expires_at } in tokens {
+                let live = first(
+                    connection,
+                    "SELECT 1 FROM grants g
+                     WHERE g.id = ?2 AND g.revoked_at IS NULL AND g.expires_at > ?4
+                       AND (?3 <= ?4 OR EXISTS (SELECT 1 FROM access_tokens a WHERE a.digest = ?1))",
+                    params![digest, grant_id, expires_at, now],
+                    |_| Ok(()),
+                )?;
+                if live.is_none() {
+                    revoked.push(digest);
+                }
+            }
+            Ok(revoked)
         })
         .await
     }

@@ -28,7 +28,7 @@ use rusqlite::Connection;
 
 pub use self::file::FileError;
 use self::{readers::Readers, writer::Writer};
-use super::{Result, Store};
+use super::{Changes, Result, Store};
 use crate::clock::Timestamp;
 
 /// A store in one SQLite file.
@@ -82,6 +82,10 @@ impl Store for SqliteStore {
     async fn ping(&self) -> Result<()> {
         self.read(|connection| statement::first(connection, "SELECT 1 FROM sqlite_schema", [], |_| Ok(()))).await?;
         Ok(())
+    }
+
+    async fn hear(&self, _changes: &Changes) -> Result<()> {
+        std::future::pending().await
     }
 
     async fn remove_expired(&self, now: Timestamp, unused_since: Timestamp) -> Result<u64> {

@@ -2,7 +2,10 @@
 
 use std::{
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,7 +16,7 @@ use super::sealed::Held;
 use crate::{
     clock::Timestamp,
     policy::Permit,
-    store::{Connection, ConnectionKey, Owner},
+    store::{Change, Connection, ConnectionKey, Owner},
     upstream::Credential,
 };
 
@@ -66,6 +69,7 @@ pub(super) struct Warm {
     connections: Cache<Name, Arc<Cached>>,
     wanted_scope: Cache<Name, Arc<str>>,
     not_before: Cache<Name, Timestamp>,
+    changes: AtomicU64,
 }
 
 impl Default for Warm {
@@ -74,6 +78,7 @@ impl Default for Warm {
             connections: Cache::new(CONNECTIONS),
             wanted_scope: Cache::new(WANTED_SCOPES),
             not_before: Cache::new(FAILING),
+            changes: AtomicU64::new(0),
         }
     }
 }
@@ -83,12 +88,41 @@ impl Warm {
         self.connections.get(&NameRef { subject, upstream_id })
     }
 
-    pub(super) fn keep(&self, key: &ConnectionKey, cached: &Arc<Cached>) {
-        self.connections.insert(Name::of(key), Arc::clone(cached));
+    /// How much has changed so far; asked before a connection is read that may be kept.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    /// Keeps a connection that was read after `changes`, unless something changed while it was read.
+    pub(super) fn keep(&self, key: &ConnectionKey, cached: &Arc<Cached>, changes: u64) {
+        let name = Name::of(key);
+        self.connections.insert(name.clone(), Arc::clone(cached));
+        if self.changes() != changes {
+            self.connections.remove(&name.borrowed());
+        }
     }
 
     pub(super) fn forget(&self, key: &ConnectionKey) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
         self.connections.remove(&Name::of(key).borrowed());
+    }
+
+    /// Forgets what another process has overtaken.
+    pub(super) fn hear(&self, change: &Change) {
+        match change {
+            Change::ConnectionGone(key) => self.forget(key),
+            Change::ConnectionRefreshed(key, version) => {
+                let name = Name::of(key);
+                if self.connections.get(&name.borrowed()).is_none_or(|known| known.version < *version) {
+                    self.forget(key);
+                }
+            }
+            Change::Unheard => {
+                self.changes.fetch_add(1, Ordering::AcqRel);
+                self.connections.clear();
+            }
+            Change::GrantRevoked(_) | Change::AccessTokenRevoked(_) => {}
+        }
     }
 
     /// Remembers the scope that an upstream asked for beyond what it had granted.

@@ -1,7 +1,7 @@
 //! Connections: the gateway's own grants at upstream authorization servers, per person or shared.
 //!
-//! Tokens are sealed in the store. The warm path is one look-up in a bounded map; an entry is believed for
-//! [`STALENESS`], so a connection that another replica ended is not used for longer. A refresh runs once per connection:
+//! Tokens are sealed in the store. The warm path is one look-up in a bounded map; an entry is believed until a change of
+//! it is announced and at most for [`STALENESS`], so a connection that another replica ended is not used for longer. A refresh runs once per connection:
 //! in this process behind a lock, across replicas behind a lease, and it runs to its end even if the request that began it
 //! is gone, because a rotated refresh token must be kept.
 
@@ -35,12 +35,12 @@ use crate::{
     clock::Clock,
     crypto::{KeyRing, Secret, random_token},
     policy::Permit,
-    store::{self, Connection, ConnectionKey, ConnectionState, Owner, Store, SubjectId, UpstreamClient},
+    store::{self, Changes, Connection, ConnectionKey, ConnectionState, Owner, Store, SubjectId, UpstreamClient},
     telemetry::causes,
     web::{BasePath, Origin},
 };
 
-/// How long a connection that another process ended may still be used.
+/// How long a connection may still be used that another process ended, where nobody hears of it.
 pub const STALENESS: Duration = Duration::from_secs(10);
 
 /// The connections of one gateway.
@@ -77,6 +77,16 @@ impl Connections {
             refreshing: Mutex::default(),
             holder: random_token(""),
         })
+    }
+
+    /// Forgets from now on what `changes` announces as overtaken.
+    pub fn follow(self: &Arc<Self>, changes: &Changes) {
+        let weak = Arc::downgrade(self);
+        changes.subscribe(move |change| {
+            if let Some(connections) = weak.upgrade() {
+                connections.warm.hear(change);
+            }
+        });
     }
 
     /// Whether `subject` has what `server` needs, and what is missing otherwise.
@@ -250,6 +260,7 @@ impl Connections {
     }
 
     async fn load(&self, key: &ConnectionKey) -> Result<Arc<Cached>, NoCredential> {
+        let changes = self.warm.changes();
         let connection = match self.store.connection(key).await {
             Ok(Some(connection)) => connection,
             Ok(None) => {
@@ -274,7 +285,7 @@ impl Connections {
             return Err(NoCredential::ConnectRequired(Need::ReconsentRequired));
         };
         let cached = Arc::new(Cached::new(connection, held, header, self.clock.now()));
-        self.warm.keep(key, &cached);
+        self.warm.keep(key, &cached, changes);
         Ok(cached)
     }
 }

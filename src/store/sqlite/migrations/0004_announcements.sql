@@ -1,0 +1,1 @@
+-- Nothing: one process has the file, and tells its own caches. The number keeps the two stores in step.
