@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     crypto::{Key, KeyRing, Secret},
-    identity::{self, Identity, oidc},
+    identity::{self, Identity},
     interaction::ConnectPrompts,
     outbound, proxy,
     resource_server::ResourceServer,
@@ -67,7 +67,7 @@ pub(super) fn gateway(
         .context("the outbound HTTP client cannot start")?;
     let servers = Arc::new(servers(config)?);
     let identity = Arc::new(Identity::new(
-        provider(config, client.clone(), clock.clone())?,
+        super::identity_provider::provider(config, client.clone(), clock.clone())?,
         identity::Settings {
             base_path: base_path.clone(),
             session_ttl: config.browser_login.session_ttl,
@@ -186,39 +186,6 @@ fn outbound_settings(config: &Config) -> anyhow::Result<outbound::Settings> {
         extra_ca_pem: read_optional(config.outbound.ca_file.as_deref())?,
         user_agent: USER_AGENT.to_owned(),
     })
-}
-
-fn provider(config: &Config, client: outbound::Client, clock: Clock) -> anyhow::Result<identity::Provider> {
-    Ok(match &config.identity {
-        config::Identity::Dev { users } => identity::Provider::Dev { users: users.clone() },
-        config::Identity::Oidc(oidc) => {
-            let settings = oidc::ProviderSettings {
-                name: oidc.provider.name().to_owned(),
-                issuer: oidc.issuer.clone(),
-                endpoints: oidc::Endpoints {
-                    authorize: oidc.endpoints.authorize.clone(),
-                    token: oidc.endpoints.token.clone(),
-                    jwks: oidc.endpoints.jwks.clone(),
-                },
-                client_id: oidc.client_id.clone(),
-                client_secret: oidc.client_secret.clone(),
-                scope: oidc.scope.clone(),
-                audience: oidc.audience.clone(),
-                pkce: pkce(oidc),
-                timeout: oidc.remote_timeout,
-            };
-            let provider = oidc::Provider::new(settings, client, clock).context("`identity` cannot be used")?;
-            identity::Provider::Oidc(Box::new(provider))
-        }
-    })
-}
-
-fn pkce(oidc: &config::Oidc) -> oidc::Pkce {
-    match oidc.pkce {
-        config::PkceMode::Auto if !oidc.provider.accepts_pkce() => oidc::Pkce::Auto,
-        config::PkceMode::Auto | config::PkceMode::S256 => oidc::Pkce::S256,
-        config::PkceMode::None => oidc::Pkce::None,
-    }
 }
 
 fn servers(config: &Config) -> anyhow::Result<upstream::Servers> {

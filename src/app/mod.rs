@@ -6,6 +6,7 @@ pub mod beside;
 mod endpoints;
 mod hearing;
 mod housekeeping;
+mod identity_provider;
 mod key_file;
 mod signals;
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 
+use crate::config::file::Provider;
 use crate::config::identity::{Identity, Oidc};
 use crate::config::origin::Origin;
 use crate::config::route::Route;
@@ -65,9 +66,27 @@ fn identity(out: &mut String, config: &Config, origins: &Origins) -> std::fmt::R
     }
     writeln!(out, "  client id       {}", oidc.client_id)?;
     writeln!(out, "  scope           {}", oidc.scope)?;
-    writeln!(out, "  Register there this redirect URI:")?;
+    writeln!(out, "  Register there this redirect URI, at {}:", place(oidc.provider))?;
     let callback = config.server.base_path.join("/oauth/callback");
     origins.list.iter().try_for_each(|origin| writeln!(out, "    {origin}{callback}"))
+}
+
+/// Where a provider takes redirect URIs, in its own words.
+const fn place(provider: Provider) -> &'static str {
+    match provider {
+        Provider::Auth0 => "Applications > your Regular Web Application > Allowed Callback URLs",
+        Provider::Cognito => "App clients > your client > Login pages > Allowed callback URLs",
+        Provider::Clerk => "OAuth applications > your application > Redirect URIs",
+        Provider::Google => "Google Auth Platform > Clients > your Web application > Authorized redirect URIs",
+        Provider::Keycloak => "Clients > your client > Valid redirect URIs",
+        Provider::Logto => "Applications > your Traditional web application > Redirect URIs",
+        Provider::Entra => "App registrations > your application > Authentication > Web > Redirect URIs",
+        Provider::Okta => "Applications > your Web Application > Sign-in redirect URIs",
+        Provider::OneLogin => "Applications > your OpenId Connect app > Configuration > Redirect URI's",
+        Provider::Ping => "Applications > your OIDC Web App > Configuration > Redirect URIs",
+        Provider::WorkOs => "Redirects",
+        Provider::Oidc | Provider::Dev => "the application with this client id",
+    }
 }
 
 fn route(out: &mut String, route: &Route, config: &Config, origins: &Origins) -> std::fmt::Result {

@@ -98,6 +98,17 @@ impl Client {
         self.exchange(client.get(url.clone()), &host, limits).await?.parse_json(&host)
     }
 
+    /// Fetches a JSON document that is for the bearer of a token.
+    pub async fn get_json_with<T: DeserializeOwned>(
+        &self,
+        url: &Url,
+        bearer: &str,
+        limits: Limits,
+    ) -> Result<Fetched<T>, Error> {
+        let (client, host) = self.client_for(url)?;
+        self.exchange(client.get(url.clone()).bearer_auth(bearer), &host, limits).await?.parse_json(&host)
+    }
+
     /// Posts a form and returns the answer whatever its status, redirects excepted.
     pub async fn post_form(
         &self,

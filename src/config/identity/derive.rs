@@ -104,34 +104,44 @@ fn entra(file: &Identity, check: &mut Check) -> Option<(String, Endpoints)> {
 
 fn okta(file: &Identity, check: &mut Check) -> Option<(String, Endpoints)> {
     let domain =
-        check.parse_required(&file.okta_domain, "the organization's domain, such as acme.okta.com", rule::domain);
+        check.parse_required(&file.okta_domain, "the organization's domain, such as acme.okta.com", rule::okta_domain);
     let server = check.parse(&file.authorization_server_id, |text| parse::slug(text));
     let issuer = format!("https://{}", domain?);
     let (issuer, base) = match server {
         Some(server) => (format!("{issuer}/oauth2/{server}"), format!("{issuer}/oauth2/{server}")),
         None => (issuer.clone(), format!("{issuer}/oauth2")),
     };
-    derived(issuer, format!("{base}/v1/keys"), format!("{base}/v1/authorize"), format!("{base}/v1/token"))
+    let endpoint = |name: &str| format!("{base}/v1/{name}");
+    let derived = derived(issuer, endpoint("keys"), endpoint("authorize"), endpoint("token"));
+    with_userinfo(derived, &endpoint("userinfo"))
 }
 
 fn onelogin(file: &Identity, check: &mut Check) -> Option<(String, Endpoints)> {
     let needs = "the subdomain: acme for https://acme.onelogin.com";
     let subdomain = check.parse_required(&file.one_login_subdomain, needs, rule::subdomain)?;
-    below(format!("https://{subdomain}.onelogin.com/oidc/2"), "certs", "auth", "token")
+    let issuer = format!("https://{subdomain}.onelogin.com/oidc/2");
+    let userinfo = format!("{issuer}/me");
+    with_userinfo(below(issuer, "certs", "auth", "token"), &userinfo)
 }
 
 fn ping(file: &Identity, check: &mut Check) -> Option<(String, Endpoints)> {
+    let issuer = ping_issuer(file, check)?;
+    let userinfo = format!("{issuer}/userinfo");
+    with_userinfo(below(issuer, "jwks", "authorize", "token"), &userinfo)
+}
+
+fn ping_issuer(file: &Identity, check: &mut Check) -> Option<String> {
     if !file.custom_domain.is_unset() {
         for place in [super::set(&file.environment_id), super::set(&file.region)].into_iter().flatten() {
             check.report(place, Fault::Conflict { other: file.custom_domain.place.path.clone() });
         }
         let domain = check.parse(&file.custom_domain, |text| rule::domain(text))?;
-        return below(format!("https://{domain}/as"), "jwks", "authorize", "token");
+        return Some(format!("https://{domain}/as"));
     }
     let needs = "the environment's UUID (or `customDomain`)";
     let environment = check.parse_required(&file.environment_id, needs, rule::environment_id)?;
     let host = ping_host(region_of(&file.region)?);
-    below(format!("https://{host}/{environment}/as"), "jwks", "authorize", "token")
+    Some(format!("https://{host}/{environment}/as"))
 }
 
 fn region_of(at: &At<PingRegion>) -> Option<PingRegion> {
@@ -166,6 +176,7 @@ fn oidc(file: &Identity, check: &mut Check) -> Option<(String, Endpoints)> {
         jwks: check.parse(&file.jwks_url, |text| parse::http_url(text)),
         authorize: check.parse(&file.authorize_url, |text| parse::http_url(text)),
         token: check.parse(&file.token_url, |text| parse::http_url(text)),
+        userinfo: None,
     };
     Some((issuer?, endpoints))
 }
@@ -178,6 +189,12 @@ fn below(issuer: String, jwks: &str, authorize: &str, token: &str) -> Option<(St
 
 fn derived(issuer: String, jwks: String, authorize: String, token: String) -> Option<(String, Endpoints)> {
     let url = |text: String| Url::parse(&text).ok();
-    let endpoints = Endpoints { jwks: Some(url(jwks)?), authorize: Some(url(authorize)?), token: Some(url(token)?) };
-    Some((issuer, endpoints))
+    let (jwks, authorize, token) = (Some(url(jwks)?), Some(url(authorize)?), Some(url(token)?));
+    Some((issuer, Endpoints { jwks, authorize, token, userinfo: None }))
+}
+
+/// The endpoint of a provider that may keep e-mail, name and groups out of the ID token.
+fn with_userinfo(derived: Option<(String, Endpoints)>, userinfo: &str) -> Option<(String, Endpoints)> {
+    let (issuer, endpoints) = derived?;
+    Some((issuer, Endpoints { userinfo: Some(Url::parse(userinfo).ok()?), ..endpoints }))
 }

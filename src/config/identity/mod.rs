@@ -59,6 +59,8 @@ pub struct Endpoints {
     pub authorize: Option<Url>,
     /// The token endpoint.
     pub token: Option<Url>,
+    /// The `UserInfo` endpoint of a named provider that needs it.
+    pub userinfo: Option<Url>,
 }
 
 impl Endpoints {
@@ -141,6 +143,9 @@ fn oidc(file: &file::Identity, provider: Provider, check: &mut Check) -> Option<
         check.require(secret, "the client secret, as $env(NAME) or $file(path)");
     } else if pkce == PkceMode::None {
         check.require(secret, "the client secret, since without one the provider needs PKCE, and `pkce` is `none`");
+    }
+    if provider == Provider::WorkOs && pkce == PkceMode::None {
+        check.invalid(&file.pkce, "auto or S256, since WorkOS has no nonce and only PKCE ties its code to the browser");
     }
     let derived = derive::derive(file, provider, client_id.as_deref(), check);
     let scope = check.parse(&file.scope, |text| rule::scope(provider, text));

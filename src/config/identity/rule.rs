@@ -21,6 +21,17 @@ pub fn domain(text: &str) -> Result<String, Expected> {
     Err(EXPECTED)
 }
 
+/// Okta's organization, not the host of its admin console, which has no OpenID provider.
+pub fn okta_domain(text: &str) -> Result<String, Expected> {
+    let domain = domain(text)?;
+    match domain.split_once('.') {
+        Some((organization, "okta.com" | "oktapreview.com" | "okta-emea.com")) if organization.ends_with("-admin") => {
+            Err("the organization's own domain, without -admin: acme.okta.com, not acme-admin.okta.com")
+        }
+        _ => Ok(domain),
+    }
+}
+
 /// A UUID in its usual form.
 pub fn uuid(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split('-').collect();

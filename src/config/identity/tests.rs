@@ -143,6 +143,28 @@ fn issuer_and_endpoints_are_derived() {
     }
 }
 
+/// These keep e-mail, name or groups out of the ID token; the others are never asked.
+#[test]
+fn the_userinfo_endpoint_is_derived_where_claims_are_kept_there() {
+    let ping = format!("ping, environmentId: {TENANT}, region: europe");
+    let ping_userinfo = format!("https://auth.pingone.eu/{TENANT}/as/userinfo");
+    for (fields, userinfo) in [
+        ("okta, oktaDomain: acme.okta.com", Some("https://acme.okta.com/oauth2/v1/userinfo")),
+        (
+            "okta, oktaDomain: acme.okta.com, authorizationServerId: aus1",
+            Some("https://acme.okta.com/oauth2/aus1/v1/userinfo"),
+        ),
+        ("onelogin, oneLoginSubdomain: acme", Some("https://acme.onelogin.com/oidc/2/me")),
+        (&ping, Some(ping_userinfo.as_str())),
+        ("auth0, auth0Domain: acme.eu.auth0.com", None),
+        ("google, clientId: 1-a.apps.googleusercontent.com", None),
+        ("workos, clientId: client_01A", None),
+        ("oidc, issuer: \"https://a\"", None),
+    ] {
+        assert_eq!(oidc(fields).endpoints.userinfo.as_ref().map(url::Url::as_str), userinfo, "{fields}");
+    }
+}
+
 #[test]
 fn ping_regions_have_their_hosts() {
     for (region, host) in [
@@ -216,6 +238,25 @@ fn bad_fields_stop_the_start_with_one_message() {
         ("okta, oktaDomain: \"https://acme.okta.com\"", "without scheme"),
         ("okta, oktaDomain: acme.okta.com/", "trailing slash"),
         ("okta, oktaDomain: acme.okta.com/oauth2", "identity.oktaDomain"),
+        ("okta, oktaDomain: acme-admin.okta.com", "without -admin: acme.okta.com, not acme-admin.okta.com"),
+        ("okta", "identity.oktaDomain: missing: the organization's domain, such as acme.okta.com"),
+        ("cognito, userPoolId: eu-west-1_A, userPoolDomain: a.b", "identity.awsRegion: missing: the AWS region"),
+        ("cognito, awsRegion: eu-west-1, userPoolDomain: a.b", "identity.userPoolId: missing: the user pool id"),
+        ("cognito, awsRegion: eu-west-1, userPoolId: eu-west-1_A", "identity.userPoolDomain: missing"),
+        ("clerk", "identity.frontendApiUrl: missing: the frontend API URL, such as https://clerk.example.com"),
+        ("clerk, frontendApiUrl: \"http://clerk.example.com\"", "an https URL such as"),
+        ("keycloak, realm: acme", "identity.keycloakBaseUrl: missing: the base URL"),
+        ("logto", "identity.logtoEndpoint: missing: the endpoint, such as https://acme.logto.app"),
+        ("entra", "identity.tenantId: missing: the tenant's UUID"),
+        ("onelogin", "identity.oneLoginSubdomain: missing: the subdomain: acme for https://acme.onelogin.com"),
+        ("onelogin, oneLoginSubdomain: acme/x", "the subdomain alone"),
+        ("ping, environmentId: 8a3e0c5d-1b2c-4d3e-9f40-5a6b7c8d9e0f, customDomain: a.b", "cannot be set together"),
+        ("oidc, clientId: x", "identity.issuer: missing: the issuer's URL, such as https://login.example.com"),
+        ("oidc, issuer: login.example.com", "expected the issuer's URL, such as https://login.example.com"),
+        ("oidc, issuer: \"https://a?x=1\"", "without query or fragment"),
+        ("oidc, issuer: \"https://a\", tokenUrl: /token", "identity.tokenUrl"),
+        ("oidc, issuer: \"https://a\", scope: profile email", "expected scopes that include openid"),
+        ("workos, clientId: client_A, pkce: none", "WorkOS has no nonce"),
         ("okta, oktaDomain: acme.okta.com, authorizationServerId: a/b", "identity.authorizationServerId"),
         ("onelogin, oneLoginSubdomain: acme.onelogin.com", "the subdomain alone"),
         ("onelogin, oneLoginSubdomain: \"https://acme\"", "the subdomain alone"),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::crypto::Secret;
 
-/// What a verified ID token says about a person; only [`Provider::finish`](super::Provider::finish) makes one.
+/// What a verified ID token, and the `UserInfo` endpoint where it was asked, say about a person; only [`Provider::finish`](super::Provider::finish) makes one.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct IdentityClaims {
@@ -22,7 +22,7 @@ pub struct IdentityClaims {
     pub name: Option<String>,
     /// `preferred_username`.
     pub preferred_username: Option<String>,
-    /// Every claim, those above included; at most 16 KiB of JSON.
+    /// Every claim, those above included; at most 32 KiB of JSON.
     pub claims: Map<String, Value>,
     /// The ID token itself.
     pub id_token: Secret,

@@ -36,6 +36,15 @@ pub enum Error {
     /// The key set could not be fetched.
     #[error("the keys of the identity provider could not be read: {0}")]
     Keys(#[source] Arc<outbound::Error>),
+    /// The `UserInfo` endpoint could not be reached or refused.
+    #[error("the UserInfo endpoint of the identity provider failed: {0}")]
+    UserInfo(#[source] Arc<outbound::Error>),
+    /// The `UserInfo` endpoint speaks of somebody else than the ID token (Core section 5.3.2).
+    #[error("the UserInfo endpoint of the identity provider answered about another `sub` than the ID token")]
+    UserInfoSubject,
+    /// More claims than any honest provider has.
+    #[error("the claims of the identity provider are too large")]
+    UserInfoTooLarge,
     /// The authorization response came from another issuer, or from one that keeps its name back (RFC 9207).
     #[error("the authorization response did not come from the configured issuer (iss {})", if *.present { "differs" } else { "is missing" })]
     CallbackIssuer {
@@ -73,14 +82,16 @@ impl Error {
     /// What the person at the browser is told.
     pub fn user_sentence(&self) -> &'static str {
         match self {
-            Self::Discovery(_) | Self::Keys(_) | Self::Exchange(_) | Self::NotATokenResponse { .. } => {
-                "The sign-in service can't be reached at the moment."
-            }
+            Self::Discovery(_)
+            | Self::Keys(_)
+            | Self::UserInfo(_)
+            | Self::Exchange(_)
+            | Self::NotATokenResponse { .. } => "The sign-in service can't be reached at the moment.",
             Self::Refused { code, .. } if code == "invalid_grant" => "The sign-in took too long or was already used.",
             Self::Issuer(_) | Self::IssuerMismatch { .. } | Self::Endpoint { .. } | Self::Refused { .. } => {
                 "The sign-in service and this gateway are not set up for each other."
             }
-            Self::CallbackIssuer { .. } | Self::IdToken(_) => {
+            Self::CallbackIssuer { .. } | Self::IdToken(_) | Self::UserInfoSubject | Self::UserInfoTooLarge => {
                 "The answer of the sign-in service could not be verified."
             }
         }

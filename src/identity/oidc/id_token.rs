@@ -1,19 +1,21 @@
 //! Verification of an ID token (OpenID Connect Core section 3.1.3.7).
 
-use std::str::FromStr as _;
-
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use ring::digest;
-use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::{IdTokenError, keys::KeySet};
+use super::{
+    IdTokenError,
+    keys::KeySet,
+    signed::{self, Signed, date, text},
+};
 use crate::{clock::Timestamp, crypto::constant_time_eq};
 
 /// What the token must say to be of this login.
 pub(super) struct Expected<'a> {
-    pub(super) issuer: &'a str,
+    /// Every spelling under which the provider issues tokens.
+    pub(super) issuers: &'a [String],
     pub(super) client_id: &'a str,
     pub(super) nonce: &'a str,
     pub(super) access_token: Option<&'a str>,
@@ -27,60 +29,24 @@ pub(super) struct Verified {
     pub(super) claims: Map<String, Value>,
 }
 
-/// The parts of the header that count. Keys it may carry or point at (`jwk`, `jku`, `x5c`, `x5u`) are never used:
-/// a forger would sign with them.
-#[derive(Deserialize)]
-struct Header {
-    alg: String,
-    kid: Option<String>,
-    crit: Option<Value>,
-}
-
 pub(super) fn verify(token: &str, keys: &KeySet, expected: &Expected<'_>) -> Result<Verified, IdTokenError> {
-    let (message, signature) = token.rsplit_once('.').ok_or(IdTokenError::Malformed)?;
-    let (header, payload) = message.split_once('.').ok_or(IdTokenError::Malformed)?;
-    if header.len() > MAX_HEADER || payload.len() > MAX_CLAIMS / 3 * 4 {
-        return Err(IdTokenError::TooLarge);
-    }
-    let header: Header = decode(header)?;
-    let algorithm = accepted(&header.alg).ok_or(IdTokenError::Algorithm)?;
-    if header.crit.is_some() {
-        return Err(IdTokenError::Critical);
-    }
-    keys.verify(header.kid.as_deref(), algorithm, message, signature)?;
-    // Nothing of the payload is believed before this line.
-    let claims: Map<String, Value> = decode(payload)?;
+    let Signed { claims, algorithm, .. } = signed::open(token, keys)?;
+    check_issuer(&claims, expected.issuers)?;
     check_parties(&claims, expected)?;
     check_times(&claims, expected.now)?;
     if !text(&claims, "nonce").is_some_and(|nonce| constant_time_eq(nonce, expected.nonce)) {
         return Err(IdTokenError::Nonce);
     }
     check_access_token_hash(&claims, algorithm, expected.access_token)?;
-    let subject = text(&claims, "sub").filter(|sub| !sub.is_empty() && sub.len() <= MAX_SUBJECT);
-    let subject = subject.ok_or(IdTokenError::Subject)?.to_owned();
-    Ok(Verified { subject, claims })
+    Ok(Verified { subject: subject(&claims)?, claims })
 }
 
-/// The allow-list: signatures with a key pair only, never `none`, never a shared secret.
-fn accepted(name: &str) -> Option<Algorithm> {
-    const ACCEPTED: [Algorithm; 9] = [
-        Algorithm::RS256,
-        Algorithm::RS384,
-        Algorithm::RS512,
-        Algorithm::PS256,
-        Algorithm::PS384,
-        Algorithm::PS512,
-        Algorithm::ES256,
-        Algorithm::ES384,
-        Algorithm::EdDSA,
-    ];
-    Algorithm::from_str(name).ok().filter(|algorithm| ACCEPTED.contains(algorithm))
+pub(super) fn check_issuer(claims: &Map<String, Value>, issuers: &[String]) -> Result<(), IdTokenError> {
+    let ours = text(claims, "iss").is_some_and(|iss| issuers.iter().any(|issuer| issuer == iss));
+    if ours { Ok(()) } else { Err(IdTokenError::Issuer) }
 }
 
 fn check_parties(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result<(), IdTokenError> {
-    if text(claims, "iss") != Some(expected.issuer) {
-        return Err(IdTokenError::Issuer);
-    }
     let (ours, others) = match claims.get("aud") {
         Some(Value::String(audience)) => (audience == expected.client_id, false),
         Some(Value::Array(audiences)) => (audiences.iter().any(|one| one == expected.client_id), audiences.len() > 1),
@@ -96,7 +62,8 @@ fn check_parties(claims: &Map<String, Value>, expected: &Expected<'_>) -> Result
     }
 }
 
-fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), IdTokenError> {
+/// `exp`, `iat` and, where it is there, `nbf`; both machines' clocks may differ by a minute.
+pub(in crate::identity) fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), IdTokenError> {
     let now = now.as_seconds();
     if date(claims, "exp").is_none_or(|expiry| now >= expiry.saturating_add(SKEW_SECONDS)) {
         return Err(IdTokenError::Expired);
@@ -105,6 +72,12 @@ fn check_times(claims: &Map<String, Value>, now: Timestamp) -> Result<(), IdToke
     let issued = date(claims, "iat").is_some_and(begun);
     let valid = !claims.contains_key("nbf") || date(claims, "nbf").is_some_and(begun);
     if issued && valid { Ok(()) } else { Err(IdTokenError::NotYetValid) }
+}
+
+/// Who the token is about.
+pub(in crate::identity) fn subject(claims: &Map<String, Value>) -> Result<String, IdTokenError> {
+    let subject = text(claims, "sub").filter(|sub| !sub.is_empty() && sub.len() <= MAX_SUBJECT);
+    subject.map(str::to_owned).ok_or(IdTokenError::Subject)
 }
 
 /// OpenID Connect Core section 3.1.3.8: the left half of the access token's hash, if the token says it.
@@ -124,23 +97,6 @@ fn check_access_token_hash(
     if claimed == &half { Ok(()) } else { Err(IdTokenError::AccessTokenHash) }
 }
 
-fn decode<T: for<'de> Deserialize<'de>>(part: &str) -> Result<T, IdTokenError> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).ok();
-    bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()).ok_or(IdTokenError::Malformed)
-}
-
-fn text<'a>(claims: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
-    claims.get(name).and_then(Value::as_str)
-}
-
-/// A `NumericDate` (RFC 7519 section 2), in whole seconds; some issuers send fractions.
-fn date(claims: &Map<String, Value>, name: &str) -> Option<i64> {
-    let value = claims.get(name)?;
-    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, and so does every date beyond it")]
-    value.as_i64().or_else(|| value.as_f64().map(|seconds| seconds as i64))
-}
-
-const SKEW_SECONDS: i64 = 60;
+/// How far the clocks of two machines may differ.
+pub(in crate::identity) const SKEW_SECONDS: i64 = 60;
 const MAX_SUBJECT: usize = 255;
-const MAX_HEADER: usize = 16 * 1024;
-const MAX_CLAIMS: usize = 16 * 1024;

@@ -14,13 +14,13 @@ use crate::crypto::jwt;
 
 /// A key set document (RFC 7517 section 5).
 #[derive(Debug, Deserialize)]
-pub(super) struct KeySetDocument {
+pub(in crate::identity) struct KeySetDocument {
     keys: Vec<Value>,
 }
 
 /// The keys of a set that can verify signatures; all others are left out, as RFC 7517 section 5 advises.
 #[derive(Debug)]
-pub(super) struct KeySet(Vec<Key>);
+pub(in crate::identity) struct KeySet(Vec<Key>);
 
 #[derive(Debug)]
 struct Key {
@@ -31,7 +31,7 @@ struct Key {
 }
 
 impl KeySet {
-    pub(super) fn new(document: KeySetDocument) -> Self {
+    pub(in crate::identity) fn new(document: KeySetDocument) -> Self {
         Self(document.keys.into_iter().take(MAX_KEYS).filter_map(Key::parse).collect())
     }
 

@@ -15,6 +15,7 @@ struct Document {
     authorization_endpoint: Option<String>,
     token_endpoint: Option<String>,
     jwks_uri: Option<String>,
+    userinfo_endpoint: Option<String>,
     code_challenge_methods_supported: Option<Vec<String>>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
@@ -27,21 +28,37 @@ pub(super) struct Metadata {
     pub(super) authorize: Url,
     pub(super) token: Url,
     pub(super) jwks: Url,
+    /// The `UserInfo` endpoint, if there is one.
+    pub(super) userinfo: Option<Url>,
     /// Whether discovery advertises PKCE with S256.
     pub(super) offers_s256: bool,
-    /// Whether the token endpoint takes a client secret in the body only.
-    pub(super) secret_in_body_only: bool,
+    /// Where the token endpoint takes a client secret, as far as it says.
+    pub(super) secret_in: SecretIn,
     /// Whether every authorization response names its issuer.
     pub(super) names_issuer: bool,
+}
+
+/// Where a token endpoint takes a client secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum SecretIn {
+    /// `client_secret_basic` only.
+    Header,
+    /// `client_secret_post` only.
+    Body,
+    /// It takes both, or does not say.
+    Either,
 }
 
 impl Metadata {
     /// The metadata of a provider whose endpoints are all configured: nothing is discovered then.
     pub(super) fn configured(endpoints: &Endpoints) -> Option<Self> {
-        let Endpoints { authorize: Some(authorize), token: Some(token), jwks: Some(jwks) } = endpoints.clone() else {
+        let Endpoints { authorize: Some(authorize), token: Some(token), jwks: Some(jwks), userinfo } =
+            endpoints.clone()
+        else {
             return None;
         };
-        Some(Self { authorize, token, jwks, offers_s256: false, secret_in_body_only: false, names_issuer: false })
+        let secret_in = SecretIn::Either;
+        Some(Self { authorize, token, jwks, userinfo, offers_s256: false, secret_in, names_issuer: false })
     }
 
     /// Fetches and checks the discovery document; configured endpoints win over those of the document.
@@ -67,12 +84,18 @@ impl Metadata {
         };
         let methods = document.token_endpoint_auth_methods_supported.unwrap_or_default();
         let takes = |method: &str| methods.iter().any(|one| one == method);
+        let secret_in = match (takes("client_secret_basic"), takes("client_secret_post")) {
+            (true, false) => SecretIn::Header,
+            (false, true) => SecretIn::Body,
+            _ => SecretIn::Either,
+        };
         Ok(Self {
             authorize: endpoint(&endpoints.authorize, "authorization_endpoint", document.authorization_endpoint)?,
             token: endpoint(&endpoints.token, "token_endpoint", document.token_endpoint)?,
             jwks: endpoint(&endpoints.jwks, "jwks_uri", document.jwks_uri)?,
+            userinfo: endpoints.userinfo.clone().or_else(|| usable(document.userinfo_endpoint, url.scheme())),
             offers_s256: document.code_challenge_methods_supported.unwrap_or_default().iter().any(|one| one == "S256"),
-            secret_in_body_only: takes("client_secret_post") && !takes("client_secret_basic"),
+            secret_in,
             names_issuer: document.authorization_response_iss_parameter_supported,
         })
     }

@@ -12,10 +12,13 @@ mod kept;
 mod keys;
 mod metadata;
 mod provider;
+mod signed;
+mod userinfo;
+mod workos;
 
 pub use claims::IdentityClaims;
 pub use error::{Error, IdTokenError};
-pub use provider::{Begin, Endpoints, Pkce, Provider, ProviderSettings};
+pub use provider::{Begin, Dialect, Endpoints, Pkce, Provider, ProviderSettings};
 
 #[cfg(test)]
 mod fake_provider;

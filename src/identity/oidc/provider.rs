@@ -1,16 +1,26 @@
 //! The provider, as a login sees it.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use http::StatusCode;
 use url::Url;
 
 use super::{
     Error, IdTokenError, IdentityClaims,
+    claims::Tokens,
     exchange::{self, Redemption},
     id_token::{self, Expected, Verified},
     kept::Kept,
     keys::{KeySet, KeySetDocument},
-    metadata::{Metadata, discovery_url},
+    metadata::{Metadata, SecretIn, discovery_url},
+    userinfo, workos,
 };
 use crate::{
     clock::Clock,
@@ -25,6 +35,10 @@ pub struct ProviderSettings {
     pub name: String,
     /// The issuer, to the letter as the provider spells it.
     pub issuer: String,
+    /// Further spellings of the issuer that this provider is known to use in tokens.
+    pub issuer_aliases: Vec<String>,
+    /// What the provider speaks.
+    pub dialect: Dialect,
     /// Endpoints that are known beforehand.
     pub endpoints: Endpoints,
     /// Who we are there.
@@ -50,6 +64,18 @@ pub struct Endpoints {
     pub token: Option<Url>,
     /// The key set.
     pub jwks: Option<Url>,
+    /// The `UserInfo` endpoint; nothing else makes up for it.
+    pub userinfo: Option<Url>,
+}
+
+/// What a provider speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// OpenID Connect.
+    #[default]
+    OpenIdConnect,
+    /// The user management API of `WorkOS`.
+    WorkOs,
 }
 
 /// Whether a login uses PKCE (RFC 7636).
@@ -83,6 +109,10 @@ impl fmt::Debug for Begin {
 /// An OpenID provider that people sign in at.
 pub struct Provider {
     settings: ProviderSettings,
+    /// Every spelling of the issuer that a token may have.
+    issuers: Vec<String>,
+    /// Where the secret was accepted last.
+    secret_in_body: AtomicBool,
     discovery: Url,
     client: outbound::Client,
     clock: Clock,
@@ -95,7 +125,9 @@ impl Provider {
     pub fn new(settings: ProviderSettings, client: outbound::Client, clock: Clock) -> Result<Self, Error> {
         let discovery = discovery_url(&settings.issuer).map_err(Error::Issuer)?;
         let (metadata, keys) = (Kept::new(clock.clone()), Kept::new(clock.clone()));
-        Ok(Self { settings, discovery, client, clock, metadata, keys })
+        let issuers = [std::slice::from_ref(&settings.issuer), &settings.issuer_aliases].concat();
+        let secret_in_body = AtomicBool::new(false);
+        Ok(Self { settings, issuers, secret_in_body, discovery, client, clock, metadata, keys })
     }
 
     /// Begins a login that comes back to `redirect_uri` with `state` (Core section 3.1.2.1).
@@ -115,9 +147,15 @@ impl Provider {
                 .append_pair("response_type", "code")
                 .append_pair("client_id", &self.settings.client_id)
                 .append_pair("redirect_uri", redirect_uri)
-                .append_pair("scope", &self.settings.scope)
-                .append_pair("state", state)
-                .append_pair("nonce", &nonce);
+                .append_pair("state", state);
+            match self.settings.dialect {
+                Dialect::OpenIdConnect => {
+                    query.append_pair("scope", &self.settings.scope).append_pair("nonce", &nonce);
+                }
+                Dialect::WorkOs => {
+                    query.append_pair("provider", "authkit");
+                }
+            }
             if let Some(verifier) = &code_verifier {
                 query.append_pair("code_challenge", &s256(verifier)).append_pair("code_challenge_method", "S256");
             }
@@ -150,37 +188,85 @@ impl Provider {
         code_verifier: Option<&Secret>,
     ) -> Result<IdentityClaims, Error> {
         let metadata = self.metadata().await?;
-        let redemption = Redemption {
-            client_id: &self.settings.client_id,
-            client_secret: self.settings.client_secret.as_ref(),
-            code,
-            redirect_uri,
-            code_verifier,
-        };
-        let tokens = exchange::redeem(&self.client, &metadata, &redemption, self.limits())
-            .await
-            .inspect_err(|error| self.distrust_metadata(error))?;
+        let redemption = Redemption { code, redirect_uri, code_verifier };
+        if self.settings.dialect == Dialect::WorkOs {
+            return self.finish_at_workos(&metadata, &redemption).await;
+        }
+        let tokens = self.redeem(&metadata, &redemption).await.inspect_err(|error| self.distrust_metadata(error))?;
         let expected = Expected {
-            issuer: &self.settings.issuer,
+            issuers: &self.issuers,
             client_id: &self.settings.client_id,
             nonce,
             access_token: tokens.access.as_ref().map(Secret::expose),
             now: self.clock.now(),
         };
-        let Verified { subject, claims } = self.verify(tokens.id.expose(), &metadata, &expected).await?;
+        let verified = self.verify(&metadata, |keys| id_token::verify(tokens.id.expose(), keys, &expected));
+        let Verified { subject, mut claims } = verified.await?;
+        if let Some(url) = metadata.userinfo.as_ref().filter(|_| userinfo::is_wanted(&self.settings.scope, &claims)) {
+            let complete = userinfo::complete(&self.client, url, &tokens, claims, self.limits());
+            claims = complete.await.inspect_err(|error| self.distrust_metadata(error))?;
+        }
         Ok(IdentityClaims::new(&self.settings.issuer, subject, claims, tokens))
     }
 
+    async fn finish_at_workos(
+        &self,
+        metadata: &Metadata,
+        redemption: &Redemption<'_>,
+    ) -> Result<IdentityClaims, Error> {
+        let us = self.at_token_endpoint(true);
+        let redeemed = workos::redeem(&self.client, metadata, us, redemption, self.limits()).await?;
+        let expected =
+            workos::Expected { issuers: &self.issuers, client_id: &self.settings.client_id, now: self.clock.now() };
+        let verified = self.verify(metadata, |keys| workos::verify(&redeemed, keys, &expected));
+        let Verified { subject, claims } = verified.await?;
+        Ok(IdentityClaims::new(&self.settings.issuer, subject, claims, redeemed.tokens))
+    }
+
+    /// Redeems a code with the secret where the provider takes it.
+    ///
+    /// Providers that do not say are asked the usual way first; several let the operator choose, and Auth0 and `OneLogin`
+    /// refuse the other one. Who we are is checked before the code is looked at, so the code survives that.
+    async fn redeem(&self, metadata: &Metadata, redemption: &Redemption<'_>) -> Result<Tokens, Error> {
+        let in_body = match metadata.secret_in {
+            SecretIn::Header => false,
+            SecretIn::Body => true,
+            SecretIn::Either => self.secret_in_body.load(Ordering::Relaxed),
+        };
+        let attempt = |in_body| {
+            exchange::redeem(&self.client, metadata, self.at_token_endpoint(in_body), redemption, self.limits())
+        };
+        match attempt(in_body).await {
+            Err(Error::Refused { status: StatusCode::UNAUTHORIZED, .. })
+                if metadata.secret_in == SecretIn::Either && self.settings.client_secret.is_some() =>
+            {
+                let tokens = attempt(!in_body).await?;
+                self.secret_in_body.store(!in_body, Ordering::Relaxed);
+                Ok(tokens)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn at_token_endpoint(&self, secret_in_body: bool) -> exchange::Client<'_> {
+        let ProviderSettings { client_id, client_secret, .. } = &self.settings;
+        exchange::Client { id: client_id, secret: client_secret.as_ref(), secret_in_body }
+    }
+
     /// Verifies with the keys at hand, and once more with fresh ones if the provider may have rotated them.
-    async fn verify(&self, token: &str, metadata: &Metadata, expected: &Expected<'_>) -> Result<Verified, Error> {
+    async fn verify(
+        &self,
+        metadata: &Metadata,
+        check: impl Fn(&KeySet) -> Result<Verified, IdTokenError>,
+    ) -> Result<Verified, Error> {
         let keys = self.keys.load(self.fetch_keys(&metadata.jwks)).await?;
-        match id_token::verify(token, &keys, expected) {
+        match check(&keys) {
             Err(error @ (IdTokenError::UnknownKey | IdTokenError::Signature)) => {
                 let fresh = self.keys.reload(self.fetch_keys(&metadata.jwks)).await?;
                 if Arc::ptr_eq(&keys, &fresh) {
                     return Err(error.into());
                 }
-                Ok(id_token::verify(token, &fresh, expected)?)
+                Ok(check(&fresh)?)
             }
             outcome => Ok(outcome?),
         }
@@ -208,7 +294,7 @@ impl Provider {
 
     /// An endpoint that fails may have moved.
     fn distrust_metadata(&self, error: &Error) {
-        if matches!(error, Error::Keys(_) | Error::Exchange(_) | Error::NotATokenResponse { .. }) {
+        if matches!(error, Error::Keys(_) | Error::UserInfo(_) | Error::Exchange(_) | Error::NotATokenResponse { .. }) {
             self.metadata.distrust();
         }
     }

@@ -23,6 +23,9 @@ pub(super) struct Script {
     pub(super) discovery: Value,
     pub(super) jwks: (u16, Value),
     pub(super) token: Option<(u16, String)>,
+    pub(super) userinfo: (u16, Value),
+    /// Whether the token endpoint refuses a secret in the header as Auth0 does, or in the body.
+    pub(super) refuses_secret_in_header: Option<bool>,
 }
 
 pub(super) struct FakeProvider {
@@ -50,6 +53,8 @@ impl FakeProvider {
             }),
             jwks: (200, key_set(keys)),
             token: None,
+            userinfo: (404, Value::Null),
+            refuses_secret_in_header: None,
         }));
         let shared = Arc::clone(&script);
         let server = TestServer::on(listener, move |request| shared.lock().unwrap().answer(request));
@@ -117,6 +122,13 @@ impl Script {
         match request.path() {
             "/.well-known/openid-configuration" => json(200, &self.discovery),
             "/jwks" => json(self.jwks.0, &self.jwks.1),
+            "/userinfo" => match request.header("authorization") {
+                Some(header) if header == format!("Bearer {ACCESS_TOKEN}") => json(self.userinfo.0, &self.userinfo.1),
+                _ => Reply::new(401, &[], ""),
+            },
+            "/token" if self.refuses_secret_in_header == Some(request.header("authorization").is_some()) => {
+                json(401, &json!({"error": "access_denied", "error_description": "Unauthorized"}))
+            }
             "/token" => match &self.token {
                 Some((status, body)) => Reply::new(*status, &[], body),
                 None => Reply::Hang(Vec::new()),
@@ -130,6 +142,8 @@ pub(super) fn settings(issuer: &str) -> ProviderSettings {
     ProviderSettings {
         name: "oidc".to_owned(),
         issuer: issuer.to_owned(),
+        issuer_aliases: Vec::new(),
+        dialect: super::Dialect::OpenIdConnect,
         endpoints: Endpoints::default(),
         client_id: CLIENT_ID.to_owned(),
         client_secret: Some(Secret::new("client-secret")),

@@ -1,5 +1,6 @@
 //! Whole logins at a fake provider.
 
 mod id_token;
+mod oddities;
 mod protocol;
 mod upkeep;
