@@ -7,6 +7,7 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock askama.toml ./
 COPY src ./src
 COPY benches ./benches
+COPY patches ./patches
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/build/target \
     cargo build --locked --release --bin sallyport && cp target/release/sallyport /usr/local/bin/sallyport
 RUN install -d -m 0700 /data

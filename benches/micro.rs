@@ -2,23 +2,24 @@
 
 #![allow(missing_docs, clippy::unwrap_used, reason = "what criterion generates; a benchmark may fall over")]
 
-use std::{hint::black_box, sync::Arc, time::Duration};
+#[path = "support/seed.rs"]
+#[allow(dead_code, reason = "shared with the load bench, which uses more of it")]
+mod seed;
+
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{HeaderMap, header};
 use sallyport::{
-    clock::{Clock, Timestamp},
+    clock::Clock,
     crypto::{Digest, Key, KeyRing, random_token},
     oauth::{
-        AuthMethod, ClientId, RedirectTarget,
+        AuthMethod, RedirectTarget,
         metadata::{AsMetadata, ResourceMetadata, authorization_server_document, protected_resource_document},
     },
     resource_server::ResourceServer,
     routes::Route,
-    store::{
-        BrowserSession, Changes, Client, Grant, GrantId, Interaction, InteractionId, IssuedTokens, NewCode, Store,
-        SubjectId, User, sqlite::SqliteStore,
-    },
+    store::{Changes, sqlite::SqliteStore},
     web::{Origin, OriginRules, RequestOrigin},
 };
 use tempfile::TempDir;
@@ -34,8 +35,10 @@ fn authenticate(bencher: &mut Criterion) {
     let directory = TempDir::new().unwrap();
     let clock = Clock::system();
     let store = Arc::new(SqliteStore::open(&directory.path().join("sallyport.db")).unwrap());
-    let token = random_token("at_");
-    runtime.block_on(keep_token(store.as_ref(), &token, clock.now()));
+    let token = runtime.block_on(async {
+        seed::prepare(store.as_ref(), clock.now()).await;
+        seed::grant(store.as_ref(), "ada", OPERATION, &format!("{ORIGIN}{PATH}"), clock.now()).await.access
+    });
 
     let server = ResourceServer::new(store, &Changes::default(), clock);
     let mut headers = HeaderMap::new();
@@ -108,71 +111,6 @@ fn redirect_matching(bencher: &mut Criterion) {
     bencher.bench_function("redirect URI, any loopback port", |b| {
         b.iter(|| RedirectTarget::matched(black_box(&registered), Some(black_box(requested))).unwrap());
     });
-}
-
-/// Brings an access token about the way it comes about in life: login, consent, code, token.
-async fn keep_token(store: &dyn Store, token: &str, now: Timestamp) {
-    let later = now.plus(Duration::from_hours(8));
-    let (issuer, client) = ("https://login.example.com".to_owned(), ClientId::new("dcr:ada"));
-    let subject = SubjectId::derive(&issuer, "ada");
-    let user = User {
-        subject: subject.clone(),
-        issuer,
-        sub: "ada".to_owned(),
-        email: None,
-        name: None,
-        claims: serde_json::Map::new(),
-    };
-    let session = BrowserSession { digest: Digest::of("cookie"), user, created_at: now, expires_at: later };
-    let interaction = Interaction {
-        id: InteractionId("interaction".to_owned()),
-        client_id: client.clone(),
-        redirect_uri: REDIRECTS[0].to_owned(),
-        state: None,
-        code_challenge: "challenge".to_owned(),
-        operation_id: OPERATION.to_owned(),
-        resource: format!("{ORIGIN}{PATH}"),
-        issuer: ORIGIN.to_owned(),
-        scope: "mcp:tools".to_owned(),
-        error: None,
-        session: None,
-        created_at: now,
-        expires_at: later,
-    };
-    let grant = Grant {
-        id: GrantId("grant".to_owned()),
-        subject,
-        client_id: client.clone(),
-        operation_id: interaction.operation_id.clone(),
-        resource: interaction.resource.clone(),
-        scope: interaction.scope.clone(),
-        created_at: now,
-        expires_at: later,
-    };
-    let code = NewCode {
-        digest: Digest::of("code"),
-        redirect_uri: interaction.redirect_uri.clone(),
-        code_challenge: interaction.code_challenge.clone(),
-        expires_at: later,
-    };
-    let tokens = IssuedTokens { access: Digest::of(token), access_expires_at: later, refresh: Digest::of("refresh") };
-    let client = Client {
-        id: client,
-        name: None,
-        uri: None,
-        redirect_uris: vec![interaction.redirect_uri.clone()],
-        auth_method: AuthMethod::None,
-        secret_digest: None,
-        created_at: now,
-        last_used_at: now,
-    };
-    store.migrate().await.unwrap();
-    store.create_client(&client).await.unwrap();
-    store.open_session(&session, None).await.unwrap();
-    store.create_interaction(&interaction).await.unwrap();
-    assert!(store.bind_interaction(&interaction.id, &session.digest, now).await.unwrap());
-    assert!(store.approve_interaction(&interaction.id, &session.digest, &grant, &code, now).await.unwrap());
-    store.redeem_code(&code.digest, &tokens, now).await.unwrap();
 }
 
 fn route() -> Route {

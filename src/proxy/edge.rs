@@ -10,7 +10,10 @@ use bytes::Bytes;
 use pingora::{
     Error as PingoraError, ErrorType,
     http::{RequestHeader, ResponseHeader},
-    protocols::{Digest, http::v1::server::HttpSession},
+    protocols::{
+        Digest,
+        http::{ServerSession, v1::server::HttpSession},
+    },
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
@@ -120,6 +123,9 @@ impl ProxyHttp for Gateway {
     }
 
     async fn early_request_filter(&self, session: &mut Session, _exchange: &mut Exchange) -> pingora::Result<()> {
+        if let ServerSession::H1(http1) = session.as_downstream_mut() {
+            http1.set_merge_response_writes(true);
+        }
         session.set_read_timeout(Some(limits::BODY_SILENCE));
         session.set_write_timeout(Some(limits::WRITE));
         let kept = session.as_http1().is_none_or(HttpSession::will_keepalive);

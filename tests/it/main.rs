@@ -10,6 +10,7 @@ mod relay_credentials;
 mod relay_failures;
 mod relay_headers;
 mod relay_http2;
+mod relay_pieces;
 mod relay_sessions;
 mod relay_smuggling;
 mod relay_streams;

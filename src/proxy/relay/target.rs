@@ -114,6 +114,7 @@ impl Target {
         options.connection_timeout = Some(self.server.connect_timeout);
         options.total_connection_timeout = Some(self.server.connect_timeout);
         options.write_timeout = Some(WRITE_TIMEOUT);
+        options.h1_merge_request_writes = true;
         options.idle_timeout = Some(IDLE_TIMEOUT);
         options.alpn = match self.server.http {
             HttpVersion::Http2 => ALPN::H2,
