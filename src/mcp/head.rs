@@ -8,7 +8,8 @@ use super::{Era, MalformedVersion, Version};
 /// The MCP headers of one request, as the client claims them; nothing is compared with the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head<'a> {
-    /// `MCP-Protocol-Version`; absent before 2025-06-18, and on `initialize`.
+    /// `MCP-Protocol-Version`; none before 2025-06-18, on `initialize`, and where it names no revision by a date: what
+    /// it means, and the error with the revisions there are, is then for whoever stands behind the route.
     pub version: Option<Version>,
     /// `Mcp-Session-Id`; always absent in the modern era, which has no sessions and ignores the header.
     pub session_id: Option<&'a str>,
@@ -41,7 +42,7 @@ impl<'a> Head<'a> {
     /// Reads the MCP headers.
     pub fn parse(headers: &'a HeaderMap) -> Result<Self, HeadError> {
         let version = match single(headers, PROTOCOL_VERSION)? {
-            Some(value) => Some(text(value, PROTOCOL_VERSION)?.parse()?),
+            Some(value) => version(text(value, PROTOCOL_VERSION)?)?,
             None => None,
         };
         let claimed = |name| single(headers, name)?.map(|value| text(value, name)).transpose();
@@ -77,6 +78,19 @@ fn text<'a>(value: &'a HeaderValue, name: &'static str) -> Result<&'a str, HeadE
         Ok(text) => Ok(text.trim_matches([' ', '\t'])),
         Err(_) => Err(HeadError::NotAscii(name)),
     }
+}
+
+fn version(text: &str) -> Result<Option<Version>, MalformedVersion> {
+    match text.parse() {
+        Ok(version) => Ok(Some(version)),
+        Err(_) if is_word(text) => Ok(None),
+        Err(malformed) => Err(malformed),
+    }
+}
+
+/// Whether a header value is one name, which two readers cannot take for different ones.
+fn is_word(text: &str) -> bool {
+    (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte))
 }
 
 fn session_id(value: &HeaderValue) -> Result<&str, HeadError> {
@@ -125,6 +139,15 @@ mod tests {
         assert_eq!(head.last_event_id, Some("\u{e4}/1".as_bytes()));
     }
 
+    /// MCP 2026-07-28, versioning: the answer lists what is supported, which the gateway does not know.
+    #[test]
+    fn a_version_that_is_no_date_is_nobodys_but_the_servers() {
+        for name in ["latest", "v999.0.0", "2026-07-28-draft", "2026-13-01"] {
+            let headers = headers(&[("mcp-protocol-version", name)]);
+            assert_eq!(Head::parse(&headers).map(|head| head.version), Ok(None), "{name}");
+        }
+    }
+
     /// MCP 2026-07-28, Streamable HTTP: session id and last event id are ignored, whatever they hold.
     #[test]
     fn a_modern_request_has_a_method_and_no_session() {
@@ -154,7 +177,8 @@ mod tests {
     #[test]
     fn malformed_headers_are_named() {
         for (name, value, expected) in [
-            ("mcp-protocol-version", "latest", HeadError::Version(MalformedVersion)),
+            ("mcp-protocol-version", "2025/11/25", HeadError::Version(MalformedVersion)),
+            ("mcp-protocol-version", &"9".repeat(65), HeadError::Version(MalformedVersion)),
             ("mcp-protocol-version", "", HeadError::Version(MalformedVersion)),
             ("mcp-protocol-version", "2025-11-25, 2025-06-18", HeadError::Version(MalformedVersion)),
             ("mcp-protocol-version", "\u{e4}", HeadError::NotAscii("mcp-protocol-version")),

@@ -10,7 +10,7 @@ use crate::{
     identity::{SignedIn, Trouble, page_response, store_trouble, trouble_page},
     pages::{self, LocalHref, safe_paragraph, safe_text},
     routes::Route,
-    store::{ConnectFlow, InteractionId},
+    store::{ConnectFlow, ConnectionKey, InteractionId},
     upstream::{
         OauthSettings, Server,
         authorization::{self, AuthorizationRequest, AuthorizationServer, RegisteredClient},
@@ -40,7 +40,7 @@ impl Connect {
             return trouble_page(request, &ADMIN_ONLY);
         }
         let redirect_uri = self.settings.base_path.url(&request.origin, &callback_path(&server.id));
-        let prepared = self.prepare(server, settings, &redirect_uri).await;
+        let prepared = self.prepare(&key, server, settings, &redirect_uri).await;
         let (authorization_server, client) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return self.failed(request, route, &error, interaction.as_ref()),
@@ -90,11 +90,12 @@ impl Connect {
 
     async fn prepare(
         &self,
+        key: &ConnectionKey,
         server: &Server,
         settings: &OauthSettings,
         redirect_uri: &str,
     ) -> Result<(Arc<AuthorizationServer>, RegisteredClient), ConnectError> {
-        let authorization_server = self.connections.discover(server, settings).await?;
+        let authorization_server = self.connections.discover(key, server, settings).await?;
         let client = self.connections.client(&authorization_server, redirect_uri, settings).await?;
         Ok((authorization_server, client))
     }

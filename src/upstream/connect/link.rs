@@ -117,9 +117,9 @@ impl Connect {
             Ok(client) => client,
             Err(error) => return store_trouble(request, &error),
         };
-        let discovered = match self.connections.discover(server, settings).await {
+        let discovered = match self.connections.discover(&key, server, settings).await {
             Ok(discovered) => discovered,
-            Err(error) => return self.failed(request, route, &error.into(), None),
+            Err(error) => return self.failed(request, route, &error, None),
         };
         let wanted = self.connections.wanted_scope(&key);
         let scopes = authorization::scopes(&discovered, settings, wanted.as_deref().unwrap_or_default());

@@ -27,8 +27,7 @@ use self::{
 use super::{
     ConnectLink, Credential, CredentialSource, Credentials, Need, NoCredential, OauthSettings, Server,
     authorization::{
-        self, AuthorizationClient, AuthorizationServer, Discovery, DiscoveryError, RegisteredClient, Registrant,
-        TokenKind, Tokens,
+        self, AuthorizationClient, AuthorizationServer, Discovery, RegisteredClient, Registrant, TokenKind, Tokens,
     },
 };
 use crate::{
@@ -141,13 +140,20 @@ impl Connections {
         &self.authorization
     }
 
-    /// The authorization server of an upstream.
+    /// The authorization server of an upstream, for whoever connects it.
+    ///
+    /// Who connects again does so because what was known proved stale: the upstream may have moved to another
+    /// authorization server, so it is asked anew.
     pub(super) async fn discover(
         &self,
+        key: &ConnectionKey,
         server: &Server,
         settings: &OauthSettings,
-    ) -> Result<Arc<AuthorizationServer>, DiscoveryError> {
-        self.discovery.discover(&server.url, settings, None).await
+    ) -> Result<Arc<AuthorizationServer>, ConnectError> {
+        if self.store.connection(key).await?.is_some() {
+            self.discovery.forget(&server.url);
+        }
+        Ok(self.discovery.discover(&server.url, settings, None).await?)
     }
 
     /// The scope that an upstream asked for beyond what it had granted.
