@@ -132,6 +132,7 @@ pub(super) fn gateway(
         resolver: Arc::new(Upstreams(resolver)),
         key_ring,
         clock,
+        underway: proxy::Underway::new(changes),
         draining,
     })
 }

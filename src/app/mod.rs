@@ -9,6 +9,7 @@ mod housekeeping;
 mod identity_provider;
 mod key_file;
 mod signals;
+mod streams;
 
 use std::{
     net::TcpListener,
@@ -68,6 +69,8 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     let changes = Arc::new(Changes::default());
     let parts = assemble::gateway(config, Arc::clone(&store), &changes, start.clock.clone(), Arc::clone(&draining))?;
 
+    let underway = Arc::clone(&parts.underway);
+
     let options = Opt { upgrade: start.upgrade, ..Opt::default() };
     let mut server = Server::new_with_opt_and_conf(options, server_conf(config));
     server.bootstrap();
@@ -77,6 +80,8 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     let mut admin = listening::Service::new("admin".to_owned(), admin);
     admin.add_tcp(&config.server.admin_listen.to_string());
     server.add_service(admin);
+    let streams = streams::Streams { underway, store: Arc::clone(&store), clock: start.clock.clone() };
+    server.add_service(background_service("streams", streams));
     server.add_service(background_service("hearing", hearing::Hearing { store: Arc::clone(&store), changes }));
     server.add_service(background_service("housekeeping", housekeeping::Housekeeping { store, clock: start.clock }));
     for service in start.beside {

@@ -30,6 +30,7 @@ use super::{
     origins::Origins,
     refusal::Denial,
     relay::{self, Attempt, McpSessions, Resolve, Targets, Verdict},
+    underway::{self, End, Underway},
 };
 use crate::{
     resource_server::{Refusal, ResourceServer},
@@ -50,6 +51,7 @@ pub struct Gateway {
     pub(super) credentials: Arc<dyn Credentials>,
     pub(super) sessions: McpSessions,
     pub(super) states: ConnectStates,
+    underway: Arc<Underway>,
     draining: Arc<AtomicBool>,
 }
 
@@ -67,6 +69,7 @@ impl Gateway {
             credentials: parts.credentials,
             sessions: McpSessions::new(Arc::clone(&parts.key_ring)),
             states: ConnectStates::new(parts.key_ring, parts.clock),
+            underway: parts.underway,
             draining: parts.draining,
         })
     }
@@ -97,6 +100,29 @@ impl Gateway {
         self.answer(session, exchange, response).await
     }
 
+    /// Says why an exchange was ended, to the client as far as it has no answer yet, and to the log.
+    async fn end(&self, session: &mut Session, exchange: &mut Exchange, end: End) {
+        let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
+        session.set_keepalive(None);
+        let told = match end {
+            End::Leaving if answered => {
+                exchange.failure = Some(Failure::Leaving);
+                Ok(())
+            }
+            End::Leaving => self.fail(session, exchange, Failure::Leaving).await,
+            End::TokenExpired | End::TokenRevoked if answered => Ok(()),
+            End::TokenExpired | End::TokenRevoked => {
+                self.deny(session, exchange, &Denial::Token(Refusal::Invalid)).await
+            }
+        };
+        if end != End::Leaving {
+            exchange.refused = Some(end.reason());
+        }
+        if let Err(gone) = told {
+            debug!(cause = ?gone.etype(), "nobody is left to tell");
+        }
+    }
+
     async fn deny(&self, session: &mut Session, exchange: &mut Exchange, denial: &Denial) -> pingora::Result<()> {
         exchange.refused = Some(denial.reason());
         if let Denial::Token(Refusal::Unavailable(source)) = denial {
@@ -122,7 +148,8 @@ impl ProxyHttp for Gateway {
         Exchange::begin()
     }
 
-    async fn early_request_filter(&self, session: &mut Session, _exchange: &mut Exchange) -> pingora::Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
+        exchange.line.answers_in_chunks(false);
         if let ServerSession::H1(http1) = session.as_downstream_mut() {
             http1.set_merge_response_writes(true);
         }
@@ -136,7 +163,12 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
         match self.open(session, exchange).await {
-            Ok(Step::Relay) => return Ok(false),
+            Ok(Step::Relay) => {
+                let kind = underway::kind(session.req_header());
+                exchange.place =
+                    exchange.permit.as_ref().map(|permit| self.underway.enter(permit, &exchange.line, kind));
+                return Ok(false);
+            }
             Ok(Step::Answer(response)) => self.answer(session, exchange, response).await?,
             Err(Stop::Failed(failure)) => self.fail(session, exchange, failure).await?,
             Err(Stop::Denied(denial)) => self.deny(session, exchange, &denial).await?,
@@ -269,6 +301,7 @@ impl ProxyHttp for Gateway {
         if self.draining.load(Ordering::Relaxed) {
             session.set_keepalive(None);
         }
+        exchange.line.answers_in_chunks(head.headers.contains_key(http::header::TRANSFER_ENCODING));
         Ok(())
     }
 
@@ -298,6 +331,10 @@ impl ProxyHttp for Gateway {
 
     async fn fail_to_proxy(&self, session: &mut Session, error: &PingoraError, exchange: &mut Exchange) -> FailToProxy {
         let nothing = FailToProxy { error_code: 0, can_reuse_downstream: false };
+        if let Some(end) = exchange.line.ended() {
+            self.end(session, exchange, end).await;
+            return nothing;
+        }
         if let Some(need) = exchange.connect {
             session.set_keepalive(None);
             let Ok(response) = self.connection_required(session, exchange, need).await else { return nothing };
@@ -322,6 +359,10 @@ impl ProxyHttp for Gateway {
 
     async fn logging(&self, session: &mut Session, error: Option<&PingoraError>, exchange: &mut Exchange) {
         access::log(session, exchange, error);
+        exchange.line.answers_in_chunks(false);
+        if let Some(place) = exchange.place.take() {
+            place.leave();
+        }
     }
 
     fn suppress_error_log(&self, _session: &Session, _exchange: &Exchange, _error: &PingoraError) -> bool {

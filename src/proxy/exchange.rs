@@ -9,6 +9,7 @@ use super::{
     cors::Caller,
     failure::{Failure, Form},
     relay::{Redirects, Target},
+    underway::{Line, Place},
 };
 use crate::{
     policy::Permit,
@@ -19,6 +20,10 @@ use crate::{
 
 /// One request under way.
 pub struct Exchange {
+    /// How it can be told to end.
+    pub line: Arc<Line>,
+    /// Its place among what is under way, once it goes upstream.
+    pub place: Option<Place>,
     /// When it began.
     pub started: Instant,
     /// Its name in answers and in the log.
@@ -79,6 +84,8 @@ impl Exchange {
     /// A request that has just begun.
     pub fn begin() -> Self {
         Self {
+            line: Line::current(),
+            place: None,
             started: Instant::now(),
             id: None,
             origin: None,

@@ -58,6 +58,8 @@ pub enum Failure {
     UpstreamRedirect,
     /// The credential for the upstream cannot be had at the moment; holds the seconds to wait.
     CredentialUnavailable(u16),
+    /// This process leaves, and another one serves instead.
+    Leaving,
     /// A fault of the gateway itself.
     Internal,
 }
@@ -171,7 +173,7 @@ impl Failure {
             | Self::UpstreamUnauthorized
             | Self::UpstreamRedirect => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::CredentialUnavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CredentialUnavailable(_) | Self::Leaving => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -200,6 +202,7 @@ impl Failure {
             Self::UpstreamUnauthorized => "upstream_unauthorized",
             Self::UpstreamRedirect => "upstream_redirect",
             Self::CredentialUnavailable(_) => "credential_unavailable",
+            Self::Leaving => "leaving",
             Self::Internal => "internal",
         }
     }
@@ -229,6 +232,7 @@ impl Failure {
             Self::UpstreamUnauthorized => "The upstream refused the gateway's credential.",
             Self::UpstreamRedirect => "The upstream redirected to where the gateway does not follow.",
             Self::CredentialUnavailable(_) => "The credential for the upstream cannot be renewed at the moment.",
+            Self::Leaving => "This instance of the gateway is stopping.",
             Self::Internal => "The gateway failed to handle the request.",
         }
     }
@@ -243,7 +247,7 @@ impl Failure {
             | Self::UpstreamUnauthorized
             | Self::UpstreamRedirect
             | Self::CredentialUnavailable(_) => Fault::Upstream,
-            Self::Internal => Fault::Gateway,
+            Self::Leaving | Self::Internal => Fault::Gateway,
             _ => Fault::Client,
         }
     }
@@ -280,6 +284,7 @@ impl Failure {
         match self {
             Self::MethodNotAllowed(allowed) => response.with(header::ALLOW, allowed),
             Self::CredentialUnavailable(seconds) => response.with(header::RETRY_AFTER, &seconds.to_string()),
+            Self::Leaving => response.with(header::RETRY_AFTER, "1"),
             _ => response,
         }
     }

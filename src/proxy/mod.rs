@@ -19,6 +19,7 @@ mod refusal;
 mod relay;
 mod router;
 mod tls;
+mod underway;
 
 use std::{
     path::PathBuf,
@@ -41,6 +42,7 @@ pub use endpoint::Endpoints;
 pub use exchange::Exchange;
 pub use relay::Resolve;
 pub use tls::Error as TlsError;
+pub use underway::{Edge, Underway};
 
 use crate::{
     clock::Clock,
@@ -73,6 +75,8 @@ pub struct Parts {
     pub key_ring: Arc<KeyRing>,
     /// The time.
     pub clock: Clock,
+    /// What is under way.
+    pub underway: Arc<Underway>,
     /// Set when this process is about to leave: connections are closed after their answer.
     pub draining: Arc<AtomicBool>,
 }
@@ -145,7 +149,7 @@ pub fn configure(conf: &mut ServerConf) {
 }
 
 /// The proxy application: what a service runs, and what tests run on connections of their own.
-pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> HttpProxy<Gateway> {
+pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> Edge {
     let mut proxy = HttpProxy::new(gateway, Arc::clone(conf));
     proxy.handle_init_modules();
     let mut options = HttpServerOptions::default();
@@ -153,15 +157,11 @@ pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> HttpProxy<Gatewa
     options.allow_connect_method_proxying = true;
     options.h2_idle_timeout = Some(H2_IDLE);
     proxy.server_options = Some(options);
-    proxy
+    Edge::new(proxy)
 }
 
 /// The service that a Pingora server runs; HTTP/2 is spoken where TLS is.
-pub fn service(
-    gateway: Gateway,
-    conf: &Arc<ServerConf>,
-    listeners: &[Listener],
-) -> Result<Service<HttpProxy<Gateway>>, Error> {
+pub fn service(gateway: Gateway, conf: &Arc<ServerConf>, listeners: &[Listener]) -> Result<Service<Edge>, Error> {
     let mut service = Service::new("gateway".to_owned(), application(gateway, conf));
     for Listener { address, tls } in listeners {
         let mut endpoint = ListenerConfig::tcp(address).l4_buffer(BUFFERS);

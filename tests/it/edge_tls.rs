@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{Request as HttpRequest, StatusCode};
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf};
 use rustls::{ClientConfig, pki_types::ServerName};
-use sallyport::proxy::{self, Listener};
+use sallyport::proxy::{self, Listener, Underway};
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -27,6 +27,7 @@ const SOON: Duration = Duration::from_secs(20);
 struct RunningServer {
     address: SocketAddr,
     store: Arc<FakeStore>,
+    underway: Arc<Underway>,
     stop: Arc<Notify>,
     thread: Option<JoinHandle<()>>,
 }
@@ -51,7 +52,9 @@ impl Drop for RunningServer {
 impl RunningServer {
     async fn start(upstream: &Upstream, certificate: &Path, key: &Path) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-        let (gateway, store) = TestEdge::builder().route("a", &upstream.url()).build(Arc::new(AtomicBool::new(false)));
+        let builder = TestEdge::builder().route("a", &upstream.url());
+        let underway = builder.underway();
+        let (gateway, store) = builder.build(Arc::new(AtomicBool::new(false)));
         let mut conf = ServerConf { threads: 1, grace_period_seconds: Some(0), ..ServerConf::default() };
         proxy::configure(&mut conf);
         let mut server = Server::new_with_opt_and_conf(None, conf);
@@ -63,7 +66,7 @@ impl RunningServer {
         let signal = Box::new(Stop(Arc::clone(&stop)));
         let thread = std::thread::spawn(move || server.run(RunArgs { shutdown_signal: signal }));
         timeout(SOON, async { while TcpStream::connect(address).await.is_err() {} }).await.expect("it listens");
-        Self { address, store, stop, thread: Some(thread) }
+        Self { address, store, underway, stop, thread: Some(thread) }
     }
 
     async fn connect(&self, authority: &Authority, alpn: &[u8]) -> TlsStream<TcpStream> {
@@ -145,4 +148,53 @@ fn a_certificate_that_cannot_be_served_stops_the_start() {
         let service = proxy::service(gateway.expect("a gateway"), &Arc::new(ServerConf::default()), &[listener]);
         assert!(matches!(service, Err(proxy::Error::Listener { .. })));
     }
+}
+
+/// RFC 9113 section 8.1: a response that is cut short ends with a reset, and the other streams go on.
+#[tokio::test]
+async fn a_stream_over_http2_that_is_ended_is_reset_and_its_neighbours_are_not() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let authority = Authority::new("public");
+    let leaf = authority.issue(&["gw.example"]);
+    let files = tempfile::tempdir().expect("a directory");
+    let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    std::fs::write(&certificate, &leaf.certificate).expect("a file");
+    std::fs::write(&key, &leaf.key).expect("a file");
+    let upstream = Upstream::start(|call| {
+        Box::pin(async move {
+            call.read_body().await;
+            call.begin_events().await;
+            call.event("one").await;
+            call.connection.closed().await;
+            call.keep_alive = false;
+        })
+    })
+    .await;
+    let server = RunningServer::start(&upstream, &certificate, &key).await;
+    let (mut client, connection) =
+        h2::client::handshake(server.connect(&authority, b"h2").await).await.expect("HTTP/2");
+    let driver = tokio::spawn(connection);
+    let mut streams = Vec::new();
+    for user in ["ada", "bob"] {
+        let token = server.store.issue(user, "c", "a", "https://gw.example/mcp/a", "mcp:tools");
+        let request = HttpRequest::get("https://gw.example/mcp/a").header("authorization", format!("Bearer {token}"));
+        let (response, _) = client.send_request(request.body(()).unwrap(), true).expect("a stream");
+        let mut body = timeout(SOON, response).await.expect("in time").expect("an answer").into_body();
+        assert_eq!(timeout(SOON, body.data()).await.expect("in time").unwrap().unwrap(), "data: one\n\n");
+        streams.push((token, body));
+    }
+    assert_eq!(server.underway.count(), 2);
+    let (_, mut neighbour) = streams.pop().unwrap();
+    let (token, mut ended) = streams.pop().unwrap();
+    server.store.revoke(&token);
+    let now = sallyport::clock::Timestamp::from_seconds(0);
+    server.underway.end_revoked(&*server.store, now).await.unwrap();
+    let error = timeout(SOON, ended.data()).await.expect("in time").unwrap().unwrap_err();
+    assert!(error.is_reset() && error.is_remote(), "{error}");
+    while server.underway.count() != 1 {
+        tokio::task::yield_now().await;
+    }
+    assert!(timeout(Duration::from_millis(100), neighbour.data()).await.is_err(), "it goes on");
+    drop((neighbour, client));
+    driver.abort();
 }

@@ -7,6 +7,7 @@ mod edge_tls;
 mod relay_access;
 mod relay_browsers;
 mod relay_credentials;
+mod relay_ends;
 mod relay_failures;
 mod relay_headers;
 mod relay_http2;

@@ -21,7 +21,7 @@ use pingora::{
 use sallyport::{
     clock::Clock,
     crypto::{Key, KeyRing},
-    proxy::{self, AllowedOrigins, Endpoints, Gateway, Parts, Resolve},
+    proxy::{self, AllowedOrigins, Endpoints, Gateway, Parts, Resolve, Underway},
     resource_server::ResourceServer,
     routes::{Route, Routes},
     store::Changes,
@@ -47,6 +47,10 @@ pub struct TestEdge {
     pub credentials: Arc<ScriptedCredentials>,
     /// Its clock.
     pub clock: Clock,
+    /// What is announced to it.
+    pub changes: Arc<Changes>,
+    /// What is under way.
+    pub underway: Arc<Underway>,
     /// Whether it drains.
     pub draining: Arc<AtomicBool>,
     task: JoinHandle<()>,
@@ -60,6 +64,8 @@ pub struct Builder {
     resolver: Arc<dyn Resolve>,
     credentials: Arc<ScriptedCredentials>,
     clock: Clock,
+    changes: Arc<Changes>,
+    underway: Arc<Underway>,
 }
 
 /// Answers requests to endpoints with what it saw.
@@ -152,7 +158,7 @@ impl Builder {
         let key = Key { id: "k1".to_owned(), bytes: Zeroizing::new([7; 32]) };
         let gateway = Gateway::new(Parts {
             endpoints: Arc::new(EchoEndpoints),
-            resource_server: ResourceServer::new(Arc::clone(&store) as _, &Changes::default(), self.clock.clone()),
+            resource_server: ResourceServer::new(Arc::clone(&store) as _, &self.changes, self.clock.clone()),
             routes: Arc::new(Routes::new(self.servers.iter().map(|(name, _)| route(name)))),
             servers: Arc::new(Servers::new(self.servers)),
             origin_rules: self.origin_rules,
@@ -161,9 +167,15 @@ impl Builder {
             resolver: self.resolver,
             key_ring: Arc::new(KeyRing::new(&[key]).expect("a key")),
             clock: self.clock,
+            underway: self.underway,
             draining,
         });
         (gateway, store)
+    }
+
+    /// What will be under way at it.
+    pub fn underway(&self) -> Arc<Underway> {
+        Arc::clone(&self.underway)
     }
 
     /// Starts it.
@@ -171,6 +183,7 @@ impl Builder {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let draining = Arc::new(AtomicBool::new(false));
         let (credentials, clock) = (Arc::clone(&self.credentials), self.clock.clone());
+        let (changes, underway) = (Arc::clone(&self.changes), Arc::clone(&self.underway));
         let (gateway, store) = self.build(Arc::clone(&draining));
         let mut conf = ServerConf::default();
         proxy::configure(&mut conf);
@@ -192,7 +205,7 @@ impl Builder {
                 });
             }
         });
-        TestEdge { address, store, credentials, clock, draining, task }
+        TestEdge { address, store, credentials, clock, changes, underway, draining, task }
     }
 }
 
@@ -205,7 +218,10 @@ impl Drop for TestEdge {
 impl TestEdge {
     /// An edge without routes yet.
     pub fn builder() -> Builder {
+        let changes = Arc::new(Changes::default());
         Builder {
+            underway: Underway::new(&changes),
+            changes,
             servers: Vec::new(),
             origin_rules: OriginRules::default(),
             allowed_origins: AllowedOrigins::default(),

@@ -49,6 +49,19 @@ impl FakeStore {
         token
     }
 
+    /// Forgets a token, as if another process had revoked it.
+    pub fn revoke(&self, token: &str) {
+        self.tokens.lock().unwrap().remove(&Digest::of(token));
+    }
+
+    /// Changes when a token ends, and names its grant.
+    pub fn end_at(&self, token: &str, expires_at: Timestamp) -> GrantId {
+        let mut tokens = self.tokens.lock().unwrap();
+        let token = tokens.get_mut(&Digest::of(token)).expect("a token of ours");
+        token.expires_at = expires_at;
+        token.grant.id.clone()
+    }
+
     /// From now on every question fails.
     pub fn go_down(&self) {
         self.down.store(true, Ordering::SeqCst);
