@@ -1,4 +1,4 @@
-//! The admin listener: is the process alive, and can it serve?
+//! The admin listener: is the process alive, can it serve, and what has it counted?
 
 use std::{
     sync::{
@@ -12,12 +12,16 @@ use async_trait::async_trait;
 use http::{Response, StatusCode, header};
 use pingora::{apps::http_app::ServeHttp, protocols::http::ServerSession};
 
-use crate::store::Store;
+use crate::{
+    store::Store,
+    telemetry::{self, Metrics},
+};
 
-/// Answers `/healthz` and `/readyz`.
+/// Answers `/healthz`, `/readyz` and `/metrics`.
 pub(super) struct Admin {
     pub(super) store: Arc<dyn Store>,
     pub(super) draining: Arc<AtomicBool>,
+    pub(super) metrics: Arc<Metrics>,
 }
 
 #[async_trait]
@@ -30,17 +34,23 @@ impl ServeHttp for Admin {
                 Ok(Ok(())) => answer(StatusCode::OK, "ready\n"),
                 Ok(Err(_)) | Err(_) => answer(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),
             },
+            "/metrics" => respond(StatusCode::OK, telemetry::CONTENT_TYPE, self.metrics.render(self.store.pool())),
             _ => answer(StatusCode::NOT_FOUND, "not found\n"),
         }
     }
 }
 
 fn answer(status: StatusCode, text: &'static str) -> Response<Vec<u8>> {
-    let mut response = Response::new(text.as_bytes().to_vec());
+    respond(status, "text/plain; charset=utf-8", text.to_owned())
+}
+
+fn respond(status: StatusCode, content_type: &'static str, text: String) -> Response<Vec<u8>> {
+    let mut response = Response::new(text.into_bytes());
     *response.status_mut() = status;
+    let length = response.body().len();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::CONTENT_LENGTH, text.len().into());
+    headers.insert(header::CONTENT_TYPE, http::HeaderValue::from_static(content_type));
+    headers.insert(header::CONTENT_LENGTH, length.into());
     headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("no-store"));
     response
 }

@@ -27,6 +27,7 @@ use crate::{
         postgres::{self, PostgresStore},
         sqlite::SqliteStore,
     },
+    telemetry::Telemetry,
     upstream::{
         self,
         authorization::{AuthorizationClient, Discovery},
@@ -55,6 +56,7 @@ pub(super) fn gateway(
     changes: &Arc<Changes>,
     clock: Clock,
     draining: Arc<AtomicBool>,
+    telemetry: Arc<Telemetry>,
 ) -> anyhow::Result<proxy::Parts> {
     let key_ring = Arc::new(key_ring(config)?);
     let routes = Arc::new(Routes::new(config.routes.iter().map(route)));
@@ -134,6 +136,7 @@ pub(super) fn gateway(
         clock,
         underway: proxy::Underway::new(changes),
         draining,
+        telemetry,
     })
 }
 

@@ -8,6 +8,7 @@ mod hearing;
 mod housekeeping;
 mod identity_provider;
 mod key_file;
+mod observe;
 mod signals;
 mod streams;
 
@@ -67,7 +68,15 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     let draining = Arc::new(AtomicBool::new(false));
     let store = assemble::store(config)?;
     let changes = Arc::new(Changes::default());
-    let parts = assemble::gateway(config, Arc::clone(&store), &changes, start.clock.clone(), Arc::clone(&draining))?;
+    let telemetry = observe::start(start.clock.clone())?;
+    let parts = assemble::gateway(
+        config,
+        Arc::clone(&store),
+        &changes,
+        start.clock.clone(),
+        Arc::clone(&draining),
+        Arc::clone(&telemetry),
+    )?;
 
     let underway = Arc::clone(&parts.underway);
 
@@ -76,7 +85,11 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     server.bootstrap();
     let edge = proxy::service(proxy::Gateway::new(parts)?, &server.configuration, &listeners(config))?;
     server.add_service(edge);
-    let admin = admin::Admin { store: Arc::clone(&store), draining: Arc::clone(&draining) };
+    let admin = admin::Admin {
+        store: Arc::clone(&store),
+        draining: Arc::clone(&draining),
+        metrics: Arc::clone(telemetry.metrics()),
+    };
     let mut admin = listening::Service::new("admin".to_owned(), admin);
     admin.add_tcp(&config.server.admin_listen.to_string());
     server.add_service(admin);
@@ -92,6 +105,7 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     tracing::info!(event = "mcp_gateway_started", listen = %addresses(config), admin = %config.server.admin_listen,
         routes = config.routes.len(), version = env!("CARGO_PKG_VERSION"), "serving");
     server.run(RunArgs { shutdown_signal });
+    telemetry.finish();
     Ok(())
 }
 

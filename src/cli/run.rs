@@ -22,7 +22,9 @@ pub(super) fn run(path: &Path, upgrade: bool) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!(event = "mcp_config_warning", "{warning}");
     }
-    ended(app::run(&config, Start { upgrade, ..Start::default() }))
+    let result = app::run(&config, Start { upgrade, ..Start::default() });
+    telemetry::log::flush();
+    ended(result)
 }
 
 /// Brings the store's schema up to date.

@@ -17,6 +17,11 @@ impl Permit {
         &self.principal
     }
 
+    /// Who, for what outlives the permit.
+    pub fn shared_principal(&self) -> Arc<Principal> {
+        Arc::clone(&self.principal)
+    }
+
     /// Where.
     pub fn route(&self) -> &Route {
         &self.route

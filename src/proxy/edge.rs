@@ -1,8 +1,11 @@
 //! The phases of Pingora's proxy, each a few lines: what is decided in them is decided elsewhere.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -10,10 +13,7 @@ use bytes::Bytes;
 use pingora::{
     Error as PingoraError, ErrorType,
     http::{RequestHeader, ResponseHeader},
-    protocols::{
-        Digest,
-        http::{ServerSession, v1::server::HttpSession},
-    },
+    protocols::http::{ServerSession, v1::server::HttpSession},
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
@@ -35,6 +35,7 @@ use super::{
 use crate::{
     resource_server::{Refusal, ResourceServer},
     routes::Routes,
+    telemetry::Telemetry,
     upstream::Credentials,
     web::{RequestId, Response},
 };
@@ -53,6 +54,7 @@ pub struct Gateway {
     pub(super) states: ConnectStates,
     underway: Arc<Underway>,
     draining: Arc<AtomicBool>,
+    telemetry: Arc<Telemetry>,
 }
 
 impl Gateway {
@@ -71,6 +73,7 @@ impl Gateway {
             states: ConnectStates::new(parts.key_ring, parts.clock),
             underway: parts.underway,
             draining: parts.draining,
+            telemetry: parts.telemetry,
         })
     }
 
@@ -179,6 +182,7 @@ impl ProxyHttp for Gateway {
 
     async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
         let Some(target) = exchange.target.clone() else { return Err(exchange.fail(Failure::Internal)) };
+        exchange.notes.begin_upstream();
         let address = match &target.host {
             Ok(address) => *address,
             Err(name) => {
@@ -212,19 +216,6 @@ impl ProxyHttp for Gateway {
         error
     }
 
-    async fn connected_to_upstream(
-        &self,
-        _session: &mut Session,
-        _reused: bool,
-        _peer: &HttpPeer,
-        _fd: std::os::fd::RawFd,
-        _digest: Option<&Digest>,
-        exchange: &mut Exchange,
-    ) -> pingora::Result<()> {
-        exchange.sent = Some(std::time::Instant::now());
-        Ok(())
-    }
-
     async fn upstream_request_filter(
         &self,
         session: &mut Session,
@@ -244,6 +235,7 @@ impl ProxyHttp for Gateway {
         if end && let Some(kept) = &exchange.body {
             *body = Some(kept.clone());
         }
+        access::see_request(&self.telemetry, exchange, body.as_ref());
         Ok(())
     }
 
@@ -256,9 +248,11 @@ impl ProxyHttp for Gateway {
         if head.status.is_informational() {
             return relay::relay_head(head, exchange, &self.sessions);
         }
-        exchange.upstream_time = exchange.sent.map(|sent| sent.elapsed());
         match relay::judge(head, exchange) {
-            Verdict::Relay => relay::relay_head(head, exchange, &self.sessions),
+            Verdict::Relay => {
+                access::see_answer_head(exchange, head, &session.req_header().method);
+                relay::relay_head(head, exchange, &self.sessions)
+            }
             Verdict::Refuse(failure) => {
                 debug!(
                     status = head.status.as_u16(),
@@ -303,6 +297,17 @@ impl ProxyHttp for Gateway {
         }
         exchange.line.answers_in_chunks(head.headers.contains_key(http::header::TRANSFER_ENCODING));
         Ok(())
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<Option<Duration>> {
+        exchange.notes.see_answer(body.as_ref(), end);
+        Ok(None)
     }
 
     fn error_while_proxy(
@@ -358,7 +363,7 @@ impl ProxyHttp for Gateway {
     }
 
     async fn logging(&self, session: &mut Session, error: Option<&PingoraError>, exchange: &mut Exchange) {
-        access::log(session, exchange, error);
+        access::record(&self.telemetry, session, exchange, error);
         exchange.line.answers_in_chunks(false);
         if let Some(place) = exchange.place.take() {
             place.leave();

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::{
+    access::Notes,
     cors::Caller,
     failure::{Failure, Form},
     relay::{Redirects, Target},
@@ -62,10 +63,8 @@ pub struct Exchange {
     pub resent: bool,
     /// Whether this error is to be followed by another attempt at once.
     pub again: bool,
-    /// When the upstream had its first chance to answer.
-    pub sent: Option<Instant>,
-    /// How long the upstream took until the head of its answer.
-    pub upstream_time: Option<std::time::Duration>,
+    /// What telemetry has seen of it.
+    pub notes: Notes,
     /// Why the request failed, if it did.
     pub failure: Option<Failure>,
     /// Why the answer refuses the request, where no failure says it.
@@ -105,8 +104,7 @@ impl Exchange {
             addresses_known: 1,
             resent: false,
             again: false,
-            sent: None,
-            upstream_time: None,
+            notes: Notes::default(),
             failure: None,
             refused: None,
         }

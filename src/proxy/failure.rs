@@ -8,6 +8,7 @@ use serde_json::json;
 
 use crate::{
     mcp::{self, Code, HeadError},
+    telemetry::Fault,
     web::{RequestId, Response},
 };
 
@@ -64,17 +65,6 @@ pub enum Failure {
     Internal,
 }
 
-/// Whose fault a failure is, as the log says it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fault {
-    /// The client's.
-    Client,
-    /// The upstream's.
-    Upstream,
-    /// Ours.
-    Gateway,
-}
-
 /// The wire form of a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {
@@ -82,17 +72,6 @@ pub enum Form {
     JsonRpc,
     /// A problem document (RFC 9457).
     Problem,
-}
-
-impl Fault {
-    /// The name in the log.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Upstream => "upstream",
-            Self::Gateway => "gateway",
-        }
-    }
 }
 
 impl Failure {

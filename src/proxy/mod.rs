@@ -49,6 +49,7 @@ use crate::{
     crypto::KeyRing,
     resource_server::ResourceServer,
     routes::Routes,
+    telemetry::Telemetry,
     upstream::{Credentials, Servers},
     web::OriginRules,
 };
@@ -79,6 +80,8 @@ pub struct Parts {
     pub underway: Arc<Underway>,
     /// Set when this process is about to leave: connections are closed after their answer.
     pub draining: Arc<AtomicBool>,
+    /// What is seen from outside.
+    pub telemetry: Arc<Telemetry>,
 }
 
 /// An address to listen at.

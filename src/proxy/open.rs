@@ -6,7 +6,7 @@ use http::Method;
 use pingora::{Error as PingoraError, proxy::Session};
 
 use super::{
-    cors,
+    access, cors,
     edge::Gateway,
     endpoint,
     exchange::Exchange,
@@ -107,6 +107,7 @@ impl Gateway {
         }
         let mcp = mcp::Head::parse(&head.headers).map_err(|error| Failure::of_mcp_head(&error))?;
         exchange.sessionless = mcp.era() == mcp::Era::Modern;
+        access::see_head(exchange, &mcp);
         exchange.mcp_session = mcp.session_id.map(|id| self.sessions.open(id, &permit)).transpose()?;
         let target = Arc::clone(self.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
         exchange.permit = Some(permit);

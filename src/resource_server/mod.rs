@@ -24,6 +24,7 @@ use crate::{
     oauth::{bearer, scope},
     routes::Route,
     store::{self, AccessToken, Change, Changes, Store},
+    telemetry::counters::{TOKEN_HITS, TOKEN_MISSES},
     web::Origin,
 };
 
@@ -109,12 +110,14 @@ impl ResourceServer {
         if let Some(entry) = self.cache.get(&digest)
             && now < entry.loaded_at.plus(STALENESS)
         {
+            TOKEN_HITS.count();
             return if now < entry.principal.expires_at() {
                 Ok(Arc::clone(&entry.principal))
             } else {
                 Err(Refusal::Invalid)
             };
         }
+        TOKEN_MISSES.count();
         let changes = self.changes.load(Ordering::Acquire);
         let Some(AccessToken { grant, expires_at }) =
             self.store.access_token(&digest, now).await.map_err(Refusal::Unavailable)?

@@ -39,7 +39,7 @@ pub use interactions::{Interaction, InteractionId, Interactions, Login};
 pub use keys::{Keys, SealedKind, SealedPlace, SealedSigningKey, SealedValue};
 pub use sessions::{BrowserSession, BrowserSessions, SubjectId, User};
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, telemetry::Pool};
 
 /// How long the reuse of a rotated refresh token is recognised, and answered by revoking its grant.
 pub const ROTATED_TOKENS_ARE_KEPT_FOR: Duration = Duration::from_hours(90 * 24);
@@ -57,6 +57,11 @@ pub trait Store:
 
     /// Whether the store answers, for readiness.
     async fn ping(&self) -> Result<()>;
+
+    /// The connections to the database, where there is a pool of them.
+    fn pool(&self) -> Option<Pool> {
+        None
+    }
 
     /// Publishes what other processes change, for as long as it can be heard; pending for ever where one process has the
     /// store for itself.

@@ -25,6 +25,7 @@ use sallyport::{
     resource_server::ResourceServer,
     routes::{Route, Routes},
     store::Changes,
+    telemetry::{self, Telemetry},
     upstream::{CredentialSource, HttpVersion, Server, Servers, Tls},
     web::{self, OriginRules},
 };
@@ -53,6 +54,8 @@ pub struct TestEdge {
     pub underway: Arc<Underway>,
     /// Whether it drains.
     pub draining: Arc<AtomicBool>,
+    /// What it tells of its requests.
+    pub telemetry: Arc<Telemetry>,
     task: JoinHandle<()>,
 }
 
@@ -66,6 +69,7 @@ pub struct Builder {
     clock: Clock,
     changes: Arc<Changes>,
     underway: Arc<Underway>,
+    telemetry: Arc<Telemetry>,
 }
 
 /// Answers requests to endpoints with what it saw.
@@ -138,6 +142,12 @@ impl Builder {
         self
     }
 
+    /// With this telemetry.
+    pub fn telemetry(mut self, settings: telemetry::Settings) -> Self {
+        self.telemetry = Telemetry::start(settings).expect("telemetry");
+        self
+    }
+
     /// With these addresses for every name.
     pub fn resolving_to(mut self, addresses: &[&str]) -> Self {
         self.resolver =
@@ -169,6 +179,7 @@ impl Builder {
             clock: self.clock,
             underway: self.underway,
             draining,
+            telemetry: self.telemetry,
         });
         (gateway, store)
     }
@@ -184,6 +195,7 @@ impl Builder {
         let draining = Arc::new(AtomicBool::new(false));
         let (credentials, clock) = (Arc::clone(&self.credentials), self.clock.clone());
         let (changes, underway) = (Arc::clone(&self.changes), Arc::clone(&self.underway));
+        let telemetry = Arc::clone(&self.telemetry);
         let (gateway, store) = self.build(Arc::clone(&draining));
         let mut conf = ServerConf::default();
         proxy::configure(&mut conf);
@@ -205,7 +217,7 @@ impl Builder {
                 });
             }
         });
-        TestEdge { address, store, credentials, clock, changes, underway, draining, task }
+        TestEdge { address, store, credentials, clock, changes, underway, draining, telemetry, task }
     }
 }
 
@@ -228,6 +240,7 @@ impl TestEdge {
             resolver: Arc::new(FixedResolver(vec![IpAddr::from([127, 0, 0, 1])])),
             credentials: Arc::default(),
             clock: Clock::adjustable(),
+            telemetry: Telemetry::start(telemetry::Settings::default()).expect("telemetry"),
         }
     }
 

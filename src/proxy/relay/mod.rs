@@ -11,7 +11,7 @@ mod target;
 pub use redirect::{Redirects, follow};
 pub use request::{PINGORA_BUFFER, buffer_for_replay, may_be_silent, write_head};
 pub use resolve::Resolve;
-pub use response::{Verdict, judge, relay_head};
+pub use response::{Verdict, is_event_stream, judge, relay_head};
 pub use retry::{Attempt, decide};
 pub use session::{MCP_SESSION_ID, McpSessions};
 pub use target::{Target, Targets};

@@ -35,7 +35,10 @@ use crate::{
     crypto::{KeyRing, Secret, random_token},
     policy::Permit,
     store::{self, Changes, Connection, ConnectionKey, ConnectionState, Owner, Store, SubjectId, UpstreamClient},
-    telemetry::causes,
+    telemetry::{
+        causes,
+        counters::{CREDENTIAL_HITS, CREDENTIAL_MISSES},
+    },
     web::{BasePath, Origin},
 };
 
@@ -307,8 +310,14 @@ impl Credentials for Arc<Connections> {
         let warm = self.warm.get((!shared).then(|| permit.principal().subject().as_str()), &server.id);
         let key = || key_of(permit.principal().subject(), server, shared);
         let cached = match warm {
-            Some(cached) if now < cached.loaded_at.plus(STALENESS) => cached,
-            _ => self.load(&key()).await?,
+            Some(cached) if now < cached.loaded_at.plus(STALENESS) => {
+                CREDENTIAL_HITS.count();
+                cached
+            }
+            _ => {
+                CREDENTIAL_MISSES.count();
+                self.load(&key()).await?
+            }
         };
         if cached.is_due(now) {
             let key = key();

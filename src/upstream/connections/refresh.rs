@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     store::{ConnectionKey, Owner, RefreshedTokens},
-    telemetry::causes,
+    telemetry::{
+        causes,
+        counters::{REFRESH_FAILED, REFRESH_LOST, REFRESHED},
+    },
     upstream::{
         Need, OauthSettings,
         authorization::{TokenError, Tokens},
@@ -112,11 +115,13 @@ impl Connections {
         match self.authorization.refresh(&current.held.server, &client, refresh_token, settings).await {
             Ok(tokens) => {
                 self.commit(key, &current, tokens).await?;
+                REFRESHED.count();
                 tracing::info!(event = "mcp_auth_upstream_connection_refreshed", upstreamServerId = %key.upstream_id,
                     subjectId = subject(key), "connection refreshed");
                 self.load(key).await
             }
             Err(error) if error.is_transient() => {
+                REFRESH_FAILED.count();
                 tracing::warn!(event = "mcp_auth_upstream_refresh_failed", upstreamServerId = %key.upstream_id,
                     subjectId = subject(key), error = %causes(&error), "a refresh will be tried again");
                 let retry_after = error.retry_after().unwrap_or(super::RETRY_AFTER).min(LONGEST_PAUSE);
@@ -124,6 +129,7 @@ impl Connections {
                 Err(NoCredential::Unavailable { retry_after })
             }
             Err(error) => {
+                REFRESH_LOST.count();
                 if let TokenError::ClientRejected { .. } = &error {
                     let removed = self
                         .store

@@ -1,0 +1,113 @@
+//! Lines on their way to somewhere slow: a bounded queue and a thread that writes.
+
+use std::{
+    io,
+    sync::mpsc::{self, Receiver, SyncSender, TrySendError},
+    thread,
+    time::Duration,
+};
+
+use super::counters::Counter;
+
+/// Takes lines without ever waiting.
+pub(super) struct Spool {
+    sender: SyncSender<Message>,
+    dropped: &'static Counter,
+}
+
+enum Message {
+    Lines(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+impl Spool {
+    /// Starts the thread; it ends with the spool. Lines that it cannot take or write are counted in `dropped`.
+    pub(super) fn start(
+        name: &str,
+        dropped: &'static Counter,
+        write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<Self> {
+        let (sender, receiver) = mpsc::sync_channel(WAITING);
+        thread::Builder::new().name(name.to_owned()).spawn(move || work(&receiver, dropped, write))?;
+        Ok(Self { sender, dropped })
+    }
+
+    /// Takes whole lines, one or many.
+    pub(super) fn put(&self, lines: Vec<u8>) {
+        if let Err(TrySendError::Full(Message::Lines(lines)) | TrySendError::Disconnected(Message::Lines(lines))) =
+            self.sender.try_send(Message::Lines(lines))
+        {
+            self.dropped.add(count(&lines));
+        }
+    }
+
+    /// Waits until everything so far is written, but not for long.
+    pub(super) fn flush(&self) {
+        let (done, wait) = mpsc::sync_channel(1);
+        if self.sender.try_send(Message::Flush(done)).is_ok() {
+            // A reader that does not read keeps nobody from leaving.
+            let _written_or_not = wait.recv_timeout(LAST_WORDS);
+        }
+    }
+}
+
+fn work(messages: &Receiver<Message>, dropped: &Counter, mut write: impl FnMut(&[u8]) -> io::Result<()>) {
+    while let Ok(message) = messages.recv() {
+        match message {
+            Message::Lines(lines) => {
+                if write(&lines).is_err() {
+                    dropped.add(count(&lines));
+                }
+            }
+            Message::Flush(done) => drop(done.try_send(())),
+        }
+    }
+}
+
+fn count(lines: &[u8]) -> u64 {
+    memchr::memchr_iter(b'\n', lines).count() as u64
+}
+
+/// Messages, each a line or a batch of them.
+const WAITING: usize = 1024;
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::*;
+    use crate::telemetry::counters::{DROPPED_BY_FILE, DROPPED_BY_LOG};
+
+    #[test]
+    fn lines_arrive_in_order() {
+        let written = Arc::new(Mutex::new(Vec::new()));
+        let writes = Arc::clone(&written);
+        let spool = Spool::start("test", &DROPPED_BY_FILE, move |lines| {
+            writes.lock().unwrap().extend_from_slice(lines);
+            Ok(())
+        });
+        let spool = spool.unwrap();
+        (0..10).for_each(|number| spool.put(format!("{number}\n").into_bytes()));
+        spool.flush();
+        assert_eq!(written.lock().unwrap().as_slice(), b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    }
+
+    /// A pipe that nobody reads: whoever writes goes on, and what is lost is counted.
+    #[test]
+    fn a_sink_that_stands_still_stops_nobody_and_losses_are_counted() {
+        let (_held, blocked) = mpsc::channel::<()>();
+        let spool = Spool::start("test", &DROPPED_BY_LOG, move |_| {
+            // Ends when the test does.
+            let _never = blocked.recv();
+            Ok(())
+        });
+        let spool = spool.unwrap();
+        let before = DROPPED_BY_LOG.value();
+        let extra = 10;
+        (0..WAITING + 1 + extra).for_each(|_| spool.put(b"a\nb\n".to_vec()));
+        let lost = DROPPED_BY_LOG.value() - before;
+        // The thread may or may not have taken the first one by now.
+        assert!((2 * extra as u64..=2 * (extra as u64 + 1)).contains(&lost), "{lost}");
+    }
+}
