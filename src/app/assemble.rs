@@ -31,6 +31,7 @@ use crate::{
     upstream::{
         self,
         authorization::{AuthorizationClient, Discovery},
+        client_key::ClientKey,
         connect::{self, Connect},
         connections::Connections,
     },
@@ -79,11 +80,12 @@ pub(super) fn gateway(
         Arc::clone(&key_ring),
         clock.clone(),
     ));
+    let client_key = Arc::new(ClientKey::new(Arc::clone(&store), Arc::clone(&key_ring), clock.clone()));
     let connections = Connections::new(
         Arc::clone(&store),
         Arc::clone(&key_ring),
         clock.clone(),
-        AuthorizationClient::new(client.clone()),
+        AuthorizationClient::new(client.clone(), client_key, clock.clone()),
         Discovery::new(client, prober, clock.clone()),
         base_path.clone(),
     );
@@ -212,10 +214,10 @@ fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstre
         config::UpstreamAuth::Header(headers) => upstream::CredentialSource::Headers(headers.as_slice().into()),
         config::UpstreamAuth::None => upstream::CredentialSource::None,
         config::UpstreamAuth::UserOauth(oauth) => {
-            upstream::CredentialSource::UserOauth(Arc::new(oauth_settings(oauth)?))
+            upstream::CredentialSource::UserOauth(Arc::new(oauth_settings(oauth)))
         }
         config::UpstreamAuth::SharedOauth(oauth) => {
-            upstream::CredentialSource::SharedOauth(Arc::new(oauth_settings(oauth)?))
+            upstream::CredentialSource::SharedOauth(Arc::new(oauth_settings(oauth)))
         }
         config::UpstreamAuth::IdJag(_) => bail!("authMode `id-jag` of the upstream `{}` is not available", upstream.id),
     };
@@ -236,20 +238,22 @@ fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstre
     })
 }
 
-fn oauth_settings(oauth: &config::UpstreamOauth) -> anyhow::Result<upstream::OauthSettings> {
+fn oauth_settings(oauth: &config::UpstreamOauth) -> upstream::OauthSettings {
     let registration = match &oauth.registration {
         config::ClientRegistration::Auto => upstream::Registration::Auto,
-        config::ClientRegistration::Manual { client_id, auth } => upstream::Registration::Manual {
+        config::ClientRegistration::Dynamic => upstream::Registration::Dynamic,
+        config::ClientRegistration::Manual { client_id, auth, issuer } => upstream::Registration::Manual {
             client_id: client_id.clone(),
+            issuer: issuer.clone(),
             authentication: match auth {
                 config::ClientAuth::None => upstream::ClientAuthentication::None,
                 config::ClientAuth::SecretBasic(secret) => upstream::ClientAuthentication::SecretBasic(secret.clone()),
                 config::ClientAuth::SecretPost(secret) => upstream::ClientAuthentication::SecretPost(secret.clone()),
-                config::ClientAuth::PrivateKeyJwt => bail!("`private_key_jwt` is not available for upstreams"),
+                config::ClientAuth::PrivateKeyJwt => upstream::ClientAuthentication::PrivateKeyJwt,
             },
         },
     };
-    Ok(upstream::OauthSettings {
+    upstream::OauthSettings {
         registration,
         scopes: oauth.scopes.clone(),
         scope_delimiter: oauth.scope_delimiter.clone(),
@@ -267,7 +271,8 @@ fn oauth_settings(oauth: &config::UpstreamOauth) -> anyhow::Result<upstream::Oau
             config::ResourceParameter::Uri(uri) => upstream::Resource::Uri(uri.clone()),
         },
         protected_resource_metadata_url: oauth.protected_resource_metadata_url.clone(),
-    })
+        assume_pkce: oauth.assume_pkce,
+    }
 }
 
 /// Authorities of the operator beside the machine's own, since Pingora takes a peer's list in place of the usual one.

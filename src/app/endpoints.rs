@@ -11,7 +11,10 @@ use crate::{
     pages::{Landing, LandingRoute, safe_text},
     proxy::Endpoints,
     routes::Routes,
-    upstream::connect::{self, Connect},
+    upstream::{
+        client_document,
+        connect::{self, Connect},
+    },
     web::{BasePath, Request, Response},
 };
 
@@ -28,6 +31,7 @@ pub(super) struct OwnEndpoints {
 impl Endpoints for OwnEndpoints {
     fn claims(&self, path: &str) -> bool {
         authorization_server::is_discovery(path)
+            || client_document::is_document(path)
             || self.base_path.endpoint(path).is_some_and(|endpoint| {
                 endpoint == "/"
                     || authorization_server::is_endpoint(endpoint)
@@ -39,6 +43,9 @@ impl Endpoints for OwnEndpoints {
     async fn answer(&self, request: Request) -> Response {
         if let Some(document) = self.authorization_server.discover(&request) {
             return document;
+        }
+        if client_document::is_document(&request.path) {
+            return self.connect.answer(&request.path, &request).await;
         }
         match self.base_path.endpoint(&request.path).unwrap_or_default() {
             "/" => self.landing(&request),

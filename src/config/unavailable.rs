@@ -12,8 +12,6 @@ use crate::config::{Config, Place};
 pub enum Feature {
     /// An `authMode` of an upstream, given or by default.
     AuthMode(AuthMode),
-    /// `tokenEndpointAuthMethod: private_key_jwt` of an upstream.
-    UpstreamPrivateKeyJwt,
     /// `routes[].capabilities`.
     Capabilities,
     /// `routes[].capabilities.accessControl`.
@@ -24,7 +22,6 @@ pub enum Feature {
 
 /// What is not available, and what the message calls it.
 const NOT_YET: &[(Feature, &str)] = &[
-    (Feature::UpstreamPrivateKeyJwt, "client authentication by private_key_jwt at upstreams"),
     (Feature::AuthMode(AuthMode::IdJag), "authMode `id-jag`"),
     (Feature::Capabilities, "the capability filter"),
     (Feature::AccessControl, "access control by roles and groups"),

@@ -59,6 +59,8 @@ pub struct ConnectionDates {
     pub since: SafeText,
     /// When it last changed.
     pub changed: SafeText,
+    /// When it was last used; none if it was not used yet.
+    pub used: Option<SafeText>,
 }
 
 /// A client that the person has approved, for one route.

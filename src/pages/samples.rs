@@ -218,7 +218,11 @@ pub(super) fn wrong_person() -> WrongPerson {
 }
 
 pub(super) fn account() -> Account {
-    let dates = || ConnectionDates { since: safe_text("3 May 2026"), changed: safe_text("9 May 2026, 14:02 UTC") };
+    let dates = || ConnectionDates {
+        since: safe_text("3 May 2026"),
+        changed: safe_text("9 May 2026, 14:02 UTC"),
+        used: Some(safe_text("10 May 2026")),
+    };
     Account {
         user: user(),
         sign_out: LocalHref::new("/oauth/sign-out"),
@@ -262,7 +266,8 @@ pub(super) fn account_without_anything() -> Account {
 
 pub(super) fn account_of_an_attacker() -> Account {
     let hostile = hostile();
-    let dates = ConnectionDates { since: safe_text(&hostile), changed: safe_text(&hostile) };
+    let dates =
+        ConnectionDates { since: safe_text(&hostile), changed: safe_text(&hostile), used: Some(safe_text(&hostile)) };
     Account {
         user: User { name: safe_text(&hostile), email: Some(safe_text(&hostile)) },
         sign_out: LocalHref::new("javascript:alert(1)"),

@@ -1,6 +1,8 @@
 //! Upstream MCP servers: where they are, and what credential a permitted call carries to them.
 
 pub mod authorization;
+pub mod client_document;
+pub mod client_key;
 pub mod connect;
 pub mod connections;
 mod credential;

@@ -19,19 +19,26 @@ pub struct OauthSettings {
     pub resource: Resource,
     /// Where the protected resource metadata is, if it is not to be discovered.
     pub protected_resource_metadata_url: Option<Url>,
+    /// Whether an authorization server that does not say how it checks PKCE is taken to check it with `S256`.
+    pub assume_pkce: bool,
 }
 
 /// How the gateway becomes a client of the upstream's authorization server.
 #[derive(Debug, Clone)]
 pub enum Registration {
-    /// By dynamic registration (RFC 7591).
+    /// With its Client ID Metadata Document where the authorization server takes that and can read it, else by dynamic
+    /// registration.
     Auto,
+    /// By dynamic registration (RFC 7591).
+    Dynamic,
     /// The operator registered it.
     Manual {
         /// The client id.
         client_id: String,
         /// How it authenticates at the token endpoint.
         authentication: ClientAuthentication,
+        /// The authorization server that it is for. Unset: the one that is found first.
+        issuer: Option<String>,
     },
 }
 
@@ -44,6 +51,8 @@ pub enum ClientAuthentication {
     SecretBasic(Secret),
     /// `client_secret_post`.
     SecretPost(Secret),
+    /// `private_key_jwt`, with the gateway's own key.
+    PrivateKeyJwt,
 }
 
 /// The `prompt` of an authorization request.

@@ -5,6 +5,7 @@
 mod authorize;
 mod bad_input;
 mod changes;
+mod client_documents;
 mod connect;
 mod consent;
 mod endpoints;

@@ -44,12 +44,14 @@ pub fn user_oauth() -> CredentialSource {
             registration: Registration::Manual {
                 client_id: "client".to_owned(),
                 authentication: ClientAuthentication::None,
+                issuer: None,
             },
             scopes: Vec::new(),
             scope_delimiter: " ".to_owned(),
             prompt: Prompt::Auto,
             resource: Resource::Send,
             protected_resource_metadata_url: None,
+            assume_pkce: false,
         }
         .into(),
     )

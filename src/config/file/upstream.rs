@@ -49,6 +49,10 @@ pub struct Upstream {
     /// Where the upstream's protected resource metadata is. Unset: discovered.
     #[schemars(default = "null")]
     pub protected_resource_metadata_url: At<String>,
+    /// Whether an authorization server that does not announce how it checks PKCE is taken to check it with S256, as
+    /// Microsoft Entra does. PKCE is used in any case.
+    #[schemars(default = "flag::<false>")]
+    pub assume_pkce: At<bool>,
     /// Certificates for this upstream.
     #[schemars(default = "section")]
     pub tls: UpstreamTls,
@@ -89,7 +93,8 @@ pub enum AuthMode {
 #[derive(Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClientRegistration {
-    /// `auto`: a Client ID Metadata Document where it is understood, else dynamic registration.
+    /// `auto`: a Client ID Metadata Document where it is understood, else dynamic registration. `dynamic`: never the
+    /// document, for a gateway that the authorization server cannot reach.
     #[schemars(default = "auto")]
     pub mode: At<RegistrationMode>,
     /// `manual`: the client id.
@@ -101,6 +106,10 @@ pub struct ClientRegistration {
     /// `manual`: the authentication at the token endpoint. Default: `client_secret_basic` with a secret, else `none`.
     #[schemars(default = "null")]
     pub token_endpoint_auth_method: At<TokenEndpointAuthMethod>,
+    /// `manual`: the issuer of the authorization server that the client is for. Unset: the one that is found first,
+    /// from then on.
+    #[schemars(default = "null")]
+    pub issuer: At<String>,
 }
 
 /// Who registers the gateway at the upstream's authorization server.
@@ -109,6 +118,8 @@ pub struct ClientRegistration {
 pub enum RegistrationMode {
     /// The gateway itself.
     Auto,
+    /// The gateway itself, by dynamic registration only.
+    Dynamic,
     /// The operator did.
     Manual,
 }

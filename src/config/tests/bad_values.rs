@@ -196,6 +196,10 @@ fn bad_upstreams_are_refused() {
         ("clientRegistration: {mode: manuel}", "7:34", "did you mean `manual`?"),
         ("clientRegistration: {mode: manual}", "7:27", "clientRegistration.clientId: missing"),
         ("clientRegistration: {clientId: x}", "7:38", "belongs to mode `manual`, not to mode `auto`"),
+        ("clientRegistration: {mode: dynamic, clientId: x}", "7:53", "belongs to mode `manual`, not to mode `dynamic`"),
+        ("clientRegistration: {issuer: \"https://a.example\"}", "7:36", "belongs to mode `manual`, not to mode `auto`"),
+        ("clientRegistration: {mode: manual, clientId: x, issuer: a.example}", "7:63", "clientRegistration.issuer"),
+        ("assumePkce: maybe", "7:19", "assumePkce: expected true or false"),
         (
             "clientRegistration: {mode: manual, clientId: x, tokenEndpointAuthMethod: client_secret_post}",
             "7:27",

@@ -151,7 +151,7 @@ fn client_registration_takes_the_method_that_fits() {
     let auth =
         |keys: &str| match oauth(&format!("clientRegistration: {{mode: manual, clientId: x{keys}}}")).registration {
             ClientRegistration::Manual { auth, .. } => auth,
-            ClientRegistration::Auto => panic!("not manual"),
+            ClientRegistration::Auto | ClientRegistration::Dynamic => panic!("not manual"),
         };
     assert_eq!(auth(""), ClientAuth::None);
     assert_eq!(auth(", tokenEndpointAuthMethod: private_key_jwt"), ClientAuth::PrivateKeyJwt);

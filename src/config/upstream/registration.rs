@@ -8,7 +8,6 @@ use crate::config::file;
 use crate::config::file::{RegistrationMode, Scalar, TokenEndpointAuthMethod};
 use crate::config::parse;
 use crate::config::problem::{Fault, Hint};
-use crate::config::unavailable::Feature;
 use crate::crypto::Secret;
 
 /// What the gateway needs to know as an OAuth client of an upstream.
@@ -26,6 +25,8 @@ pub struct UpstreamOauth {
     pub resource: ResourceParameter,
     /// Where the protected resource metadata is, if not discovered.
     pub protected_resource_metadata_url: Option<Url>,
+    /// Whether an authorization server that is silent about PKCE is taken to check it with `S256`.
+    pub assume_pkce: bool,
 }
 
 /// How the gateway becomes a client of the upstream's authorization server.
@@ -33,12 +34,16 @@ pub struct UpstreamOauth {
 pub enum ClientRegistration {
     /// By a Client ID Metadata Document or dynamic registration.
     Auto,
+    /// By dynamic registration only.
+    Dynamic,
     /// The operator registered it.
     Manual {
         /// The client id.
         client_id: String,
         /// How it authenticates at the token endpoint.
         auth: ClientAuth,
+        /// The authorization server that it is for; unset: the one that is found first.
+        issuer: Option<String>,
     },
 }
 
@@ -98,6 +103,7 @@ impl UpstreamOauth {
             resource: check.parse(&file.resource, |text| resource(text)).unwrap_or(ResourceParameter::Send),
             protected_resource_metadata_url: check
                 .parse(&file.protected_resource_metadata_url, |text| parse::http_url(text)),
+            assume_pkce: file.assume_pkce.get().copied().unwrap_or(false),
         }
     }
 }
@@ -106,17 +112,21 @@ fn registration(file: &file::ClientRegistration, check: &mut Check) -> ClientReg
     let method = file.token_endpoint_auth_method.get().copied();
     let secret = check.secret(&file.client_secret);
     let client_id = check.text(&file.client_id);
+    let issuer = check.parse(&file.issuer, |text| parse::http_url(text).map(|_| text.clone()));
     if file.mode.get() != Some(&RegistrationMode::Manual) {
         let set = [
             (!file.client_id.is_unset(), &file.client_id.place),
             (!file.client_secret.0.is_unset(), &file.client_secret.0.place),
             (!file.token_endpoint_auth_method.is_unset(), &file.token_endpoint_auth_method.place),
+            (!file.issuer.is_unset(), &file.issuer.place),
         ];
+        let dynamic = file.mode.get() == Some(&RegistrationMode::Dynamic);
+        let mode = if dynamic { "dynamic" } else { "auto" };
         for (_, place) in set.into_iter().filter(|(set, _)| *set && !matches!(file.mode.state, State::Broken)) {
-            let (belongs_to, given) = ("mode `manual`".to_owned(), "mode `auto`".to_owned());
+            let (belongs_to, given) = ("mode `manual`".to_owned(), format!("mode `{mode}`"));
             check.report(place, Fault::Misplaced { belongs_to, given });
         }
-        return ClientRegistration::Auto;
+        return if dynamic { ClientRegistration::Dynamic } else { ClientRegistration::Auto };
     }
     check.require(&file.client_id, "the client id that the upstream's authorization server gave");
     let needs_secret =
@@ -129,14 +139,11 @@ fn registration(file: &file::ClientRegistration, check: &mut Check) -> ClientReg
     }
     let auth = match (method, secret) {
         (Some(TokenEndpointAuthMethod::ClientSecretPost), Some(secret)) => ClientAuth::SecretPost(secret),
-        (Some(TokenEndpointAuthMethod::PrivateKeyJwt), _) => {
-            check.features.push((Feature::UpstreamPrivateKeyJwt, file.token_endpoint_auth_method.place.clone()));
-            ClientAuth::PrivateKeyJwt
-        }
+        (Some(TokenEndpointAuthMethod::PrivateKeyJwt), _) => ClientAuth::PrivateKeyJwt,
         (Some(TokenEndpointAuthMethod::ClientSecretBasic) | None, Some(secret)) => ClientAuth::SecretBasic(secret),
         (_, _) => ClientAuth::None,
     };
-    ClientRegistration::Manual { client_id: client_id.unwrap_or_default(), auth }
+    ClientRegistration::Manual { client_id: client_id.unwrap_or_default(), auth, issuer }
 }
 
 fn prompt(at: &At<Scalar>, check: &mut Check) -> Prompt {

@@ -129,7 +129,7 @@ impl Error {
                 "The metadata of the upstream or of its authorization server is wrong; who runs it must correct it."
             }
             Self::NoPkce { .. } => {
-                "The gateway never asks for a code without PKCE. Who runs the authorization server must announce `code_challenge_methods_supported: [S256]`."
+                "The gateway never asks for a code without PKCE. Who runs the authorization server must announce `code_challenge_methods_supported: [S256]`; if it checks PKCE and does not say so, as Microsoft Entra does, set `assumePkce: true`."
             }
         }
     }
@@ -223,7 +223,7 @@ impl Discovery {
         };
         let mut first_problem = None;
         for issuer in issuers.iter().take(MAX_ISSUERS) {
-            match self.server_metadata(issuer, &upstream).await {
+            match self.server_metadata(issuer, &upstream, settings.assume_pkce).await {
                 // One that is down is waited for: its registration and its connections belong to it alone.
                 Err(error) if !error.is_transient() => first_problem = first_problem.or(Some(error)),
                 outcome => return outcome,
@@ -272,12 +272,17 @@ impl Discovery {
         }
     }
 
-    async fn server_metadata(&self, issuer: &str, upstream: &Upstream) -> Result<AuthorizationServer, Error> {
+    async fn server_metadata(
+        &self,
+        issuer: &str,
+        upstream: &Upstream,
+        assume_pkce: bool,
+    ) -> Result<AuthorizationServer, Error> {
         let url = issuer_url(issuer).ok_or_else(|| Error::BadIssuer { announced: loggable(issuer) })?;
         let (mut outage, mut problem) = (None, None);
         for place in well_known::authorization_server_urls(&url) {
             match self.client.get_json::<ServerMetadata>(&place, LIMITS).await {
-                Ok(fetched) => match AuthorizationServer::check(fetched.body, issuer, &url, upstream) {
+                Ok(fetched) => match AuthorizationServer::check(fetched.body, issuer, &url, upstream, assume_pkce) {
                     Ok(server) => return Ok(server),
                     Err(error) => problem = problem.or(Some(error)),
                 },
@@ -319,6 +324,7 @@ struct Key {
     server_url: Url,
     metadata_url: Option<Url>,
     resource: Option<String>,
+    assume_pkce: bool,
 }
 
 impl Key {
@@ -328,7 +334,7 @@ impl Key {
             Resource::Send | Resource::Omit => None,
         };
         let metadata_url = settings.protected_resource_metadata_url.clone();
-        Self { server_url: server_url.clone(), metadata_url, resource }
+        Self { server_url: server_url.clone(), metadata_url, resource, assume_pkce: settings.assume_pkce }
     }
 }
 

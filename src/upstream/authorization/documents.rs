@@ -35,6 +35,8 @@ pub(super) struct ServerMetadata {
     pub(super) code_challenge_methods_supported: Vec<String>,
     #[serde(default, deserialize_with = "texts")]
     pub(super) token_endpoint_auth_methods_supported: Vec<String>,
+    #[serde(default, deserialize_with = "texts")]
+    pub(super) token_endpoint_auth_signing_alg_values_supported: Vec<String>,
     #[serde(default, deserialize_with = "flag")]
     pub(super) authorization_response_iss_parameter_supported: bool,
     #[serde(default, deserialize_with = "flag")]

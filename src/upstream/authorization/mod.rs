@@ -5,6 +5,7 @@
 //! servers get wrong is absorbed here, so that the rest of the gateway sees one kind of authorization server.
 
 mod answer;
+mod assertion;
 pub mod callback;
 mod client;
 pub mod discovery;
@@ -20,6 +21,7 @@ pub mod tokens;
 mod upstream_error;
 mod well_known;
 
+pub use assertion::{ClientKeys, KeyError};
 pub use callback::{Error as CallbackError, check_callback};
 pub use client::{AuthorizationClient, RegisteredClient};
 pub use discovery::{Discovery, Error as DiscoveryError};
@@ -29,3 +31,4 @@ pub use server::AuthorizationServer;
 pub use token_response::Tokens;
 pub use tokens::{CodeExchange, Error as TokenError, Revocation, TokenKind};
 pub use upstream_error::UpstreamError;
+pub use well_known::same_issuer;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use thiserror::Error;
 
 use super::{
-    AuthorizationClient, AuthorizationServer, RegisteredClient, UpstreamError,
+    AuthorizationClient, AuthorizationServer, KeyError, RegisteredClient, UpstreamError,
     client::LIMITS,
     fault::{Fault, is_busy},
 };
@@ -85,6 +85,17 @@ pub enum Error {
         /// The status.
         status: StatusCode,
     },
+    /// The client was registered by hand with another authorization server than the upstream names now (CL-17).
+    #[error("the client was registered by hand at {expected}, but the upstream names {found}")]
+    OtherIssuer {
+        /// The issuer that the client belongs to.
+        expected: String,
+        /// The issuer that was found.
+        found: String,
+    },
+    /// Our public key, which the registration needs, is not to be had.
+    #[error("the gateway's own key could not be had: {0}")]
+    Key(#[from] KeyError),
     /// The registration endpoint could not be reached.
     #[error("the registration endpoint failed: {0}")]
     Unreachable(#[source] outbound::Error),
@@ -94,7 +105,7 @@ impl Error {
     /// Whether the same may work later without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Busy { .. } => true,
+            Self::Busy { .. } | Self::Key(_) => true,
             Self::Unreachable(error) => Fault::of(error) == Fault::Transient,
             _ => false,
         }
@@ -129,6 +140,10 @@ impl Error {
             Self::Refused { .. } | Self::NotARegistration { .. } => {
                 "If the upstream's own words do not help, register the gateway by hand and set `clientRegistration: {mode: manual, clientId: …}`."
             }
+            Self::OtherIssuer { .. } => {
+                "The credentials go to nobody but the authorization server that they are for. If the upstream really moved, register the gateway there and set `clientRegistration.issuer`."
+            }
+            Self::Key(_) => "See the gateway's log for the request id; its store keeps the key.",
             Self::Busy { .. } => "Nothing; it will be tried again when somebody connects.",
             Self::Unreachable(_) => {
                 "For an internal authorization server see `outbound.allowPrivateNetworks` and `outbound.caFile`; or register the gateway by hand and set `clientRegistration: {mode: manual, clientId: …}`."
@@ -148,7 +163,7 @@ impl AuthorizationClient {
             return Err(Error::NotOffered { host: host_of(&server.issuer) });
         };
         let host = endpoint.host_str().unwrap_or_default();
-        let method = Method::choose(&server.token_endpoint_auth_methods);
+        let method = Method::choose(server);
         let method = method.ok_or_else(|| Error::NoMethod { host: host.to_owned() })?;
         let metadata = ClientMetadata {
             client_name: registrant.client_name,
@@ -160,6 +175,12 @@ impl AuthorizationClient {
             response_types: ["code"],
             token_endpoint_auth_method: method,
             scope: registrant.scope,
+            jwks: match method {
+                Method::PrivateKeyJwt => {
+                    Some(Jwks { keys: [self.signing_key().await?.public_jwk().map_err(KeyError::from)?] })
+                }
+                Method::None | Method::Basic | Method::Post => None,
+            },
         };
         let answer = self.client.post_json(endpoint, &metadata, LIMITS).await.map_err(Error::Unreachable)?;
         read(answer, host, method, &server.token_endpoint_auth_methods)
@@ -179,6 +200,14 @@ struct ClientMetadata<'a> {
     token_endpoint_auth_method: Method,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    jwks: Option<Jwks>,
+}
+
+/// RFC 7517 section 5.
+#[derive(Serialize)]
+struct Jwks {
+    keys: [Value; 1],
 }
 
 /// The methods of client authentication that we have.
@@ -190,15 +219,21 @@ enum Method {
     Basic,
     #[serde(rename = "client_secret_post")]
     Post,
+    #[serde(rename = "private_key_jwt")]
+    PrivateKeyJwt,
 }
 
 impl Method {
     /// The method to ask for: no secret where none is needed. A server that lists nothing takes Basic (RFC 8414 section 2).
-    fn choose(supported: &[String]) -> Option<Self> {
+    fn choose(server: &AuthorizationServer) -> Option<Self> {
+        let supported = &server.token_endpoint_auth_methods;
         if supported.is_empty() {
             return Some(Self::Basic);
         }
-        [Self::None, Self::Post, Self::Basic].into_iter().find(|method| method.is_in(supported))
+        let usable = |method: &Self| *method != Self::PrivateKeyJwt || server.takes_es256();
+        [Self::None, Self::Post, Self::Basic, Self::PrivateKeyJwt]
+            .into_iter()
+            .find(|method| method.is_in(supported) && usable(method))
     }
 
     fn is_in(self, supported: &[String]) -> bool {
@@ -210,6 +245,7 @@ impl Method {
             "none" => Some(Self::None),
             "client_secret_basic" => Some(Self::Basic),
             "client_secret_post" => Some(Self::Post),
+            "private_key_jwt" => Some(Self::PrivateKeyJwt),
             _ => None,
         }
     }
@@ -247,6 +283,7 @@ fn read(
         client_id: client_id.to_owned(),
         authentication: authentication.ok_or_else(|| Error::NoMethod { host: host() })?,
         secret_expires_at: secret_expires_at.map(Timestamp::from_seconds),
+        document: false,
     })
 }
 
@@ -257,6 +294,15 @@ fn authentication(
     supported: &[String],
     secret: Option<&str>,
 ) -> Option<ClientAuthentication> {
+    let method = returned.and_then(Method::of);
+    match (asked, method) {
+        (Method::PrivateKeyJwt, Some(Method::PrivateKeyJwt) | None) => {
+            return Some(ClientAuthentication::PrivateKeyJwt);
+        }
+        // It has no key of ours to check a signature with.
+        (_, Some(Method::PrivateKeyJwt)) => return None,
+        _ => {}
+    }
     let Some(secret) = secret.map(Secret::new) else {
         return match returned.map(Method::of) {
             Some(None) => None,
@@ -264,7 +310,7 @@ fn authentication(
         };
     };
     let post_only = Method::Post.is_in(supported) && !Method::Basic.is_in(supported);
-    let method = match (returned, returned.and_then(Method::of)) {
+    let method = match (returned, method) {
         // Quirk "Figma: returns a secret while saying `none`, then demands it"; Supabase does, too. In the body a secret
         // that is not demanded does no harm, because the client id stands beside it as that of a public client.
         (_, Some(Method::Post | Method::None)) => Method::Post,

@@ -22,6 +22,9 @@ pub struct AuthorizationServer {
     pub revocation_endpoint: Option<Url>,
     /// The methods of client authentication at the token endpoint; empty if the server does not say.
     pub token_endpoint_auth_methods: Vec<String>,
+    /// The algorithms of signed client authentication; empty if the server does not say.
+    #[serde(default)]
+    pub token_endpoint_auth_signing_algs: Vec<String>,
     /// The scopes that the authorization server knows.
     pub scopes_supported: Vec<String>,
     /// The scopes that the upstream's own metadata names.
@@ -45,12 +48,24 @@ pub(super) struct Upstream {
 }
 
 impl AuthorizationServer {
+    /// Whether it says that it takes this method of client authentication.
+    pub fn offers_method(&self, method: &str) -> bool {
+        self.token_endpoint_auth_methods.iter().any(|offered| offered == method)
+    }
+
+    /// Whether it takes assertions that are signed as ours are.
+    pub fn takes_es256(&self) -> bool {
+        let algs = &self.token_endpoint_auth_signing_algs;
+        algs.is_empty() || algs.iter().any(|alg| alg == "ES256")
+    }
+
     /// Checks the metadata of the issuer that was asked for (RFC 8414 section 3.3).
     pub(super) fn check(
         metadata: ServerMetadata,
         expected_issuer: &str,
         issuer_url: &Url,
         upstream: &Upstream,
+        assume_pkce: bool,
     ) -> Result<Self, Error> {
         let host = || issuer_url.host_str().unwrap_or_default().to_owned();
         let announced = metadata.issuer.unwrap_or_default();
@@ -66,6 +81,7 @@ impl AuthorizationServer {
             registration_endpoint: endpoint(metadata.registration_endpoint),
             revocation_endpoint: endpoint(metadata.revocation_endpoint),
             token_endpoint_auth_methods: metadata.token_endpoint_auth_methods_supported,
+            token_endpoint_auth_signing_algs: metadata.token_endpoint_auth_signing_alg_values_supported,
             scopes_supported: metadata.scopes_supported,
             prm_scopes: upstream.scopes.clone(),
             challenge_scope: upstream.challenge_scope.clone(),
@@ -73,7 +89,9 @@ impl AuthorizationServer {
             iss_supported: metadata.authorization_response_iss_parameter_supported,
             cimd_supported: metadata.client_id_metadata_document_supported,
         };
-        if metadata.code_challenge_methods_supported.iter().any(|method| method == "S256") {
+        let announced = &metadata.code_challenge_methods_supported;
+        // Only silence can be assumed to mean S256; a list without it says that there is none.
+        if announced.iter().any(|method| method == "S256") || assume_pkce && announced.is_empty() {
             Ok(server)
         } else {
             Err(Error::NoPkce { host: host() })

@@ -6,7 +6,8 @@ use http::StatusCode;
 use thiserror::Error;
 
 use super::{
-    AuthorizationClient, AuthorizationServer, RegisteredClient, Tokens, UpstreamError, answer,
+    AuthorizationClient, AuthorizationServer, KeyError, RegisteredClient, Tokens, UpstreamError, answer,
+    assertion::Audience,
     client::LIMITS,
     fault::is_busy,
     request,
@@ -105,6 +106,9 @@ pub enum Error {
     /// The endpoint could not be reached.
     #[error("the token endpoint failed: {0}")]
     Unreachable(#[source] outbound::Error),
+    /// The assertion that proves who we are could not be made.
+    #[error("the client assertion could not be made: {0}")]
+    Assertion(#[from] KeyError),
 }
 
 impl Error {
@@ -135,7 +139,7 @@ impl Error {
         match self {
             Self::Ended { .. } => "The connection took too long or was already used. Connect again.",
             Self::ClientRejected { .. } => "The service no longer knows this gateway. Connect again.",
-            Self::Busy { .. } | Self::NotATokenResponse { .. } | Self::Unreachable(_) => {
+            Self::Busy { .. } | Self::NotATokenResponse { .. } | Self::Unreachable(_) | Self::Assertion(_) => {
                 "The service can't be reached at the moment. Try again in a few minutes."
             }
             Self::Refused { .. } | Self::TokenType { .. } => {
@@ -164,6 +168,7 @@ impl Error {
             Self::Busy { .. } | Self::NotATokenResponse { .. } | Self::Unreachable(_) => {
                 "Nothing; it is tried again. If it stays so, something in between may be blocking the gateway."
             }
+            Self::Assertion(_) => "See the gateway's log for the request id; its store keeps the key.",
             Self::TokenType { .. } => "The authorization server must be set up to give bearer tokens to this client.",
         }
     }
@@ -223,7 +228,9 @@ impl AuthorizationClient {
             TokenKind::Refresh => "refresh_token",
         };
         let mut form = vec![("token", token.expose()), ("token_type_hint", hint)];
-        let authorization = client.present(&mut form);
+        // Never the token endpoint, which would let a false revocation endpoint use the assertion there.
+        let proof = self.proof(server, client, Audience::Issuer).await?;
+        let authorization = client.present(proof.as_ref(), &mut form);
         let answer = self.client.post_form(endpoint, &form, authorization, LIMITS).await.map_err(Error::Unreachable)?;
         let (host, status) = (endpoint.host_str().unwrap_or_default().to_owned(), answer.status);
         if status.is_success() {
@@ -243,13 +250,24 @@ impl AuthorizationClient {
         &self,
         server: &AuthorizationServer,
         client: &'a RegisteredClient,
-        mut form: Vec<(&'a str, &'a str)>,
+        form: Vec<(&'a str, &'a str)>,
         grant: Grant,
         settings: &OauthSettings,
     ) -> Result<Tokens, Error> {
         let endpoint = &server.token_endpoint;
-        let authorization = client.present(&mut form);
-        let answer = self.client.post_form(endpoint, &form, authorization, LIMITS).await.map_err(Error::Unreachable)?;
-        token_response::parse(answer, endpoint.host_str().unwrap_or_default(), grant, &settings.scope_delimiter)
+        let mut audiences = Audience::of(client).iter().peekable();
+        loop {
+            let audience = audiences.next().copied().unwrap_or(Audience::Issuer);
+            let proof = self.proof(server, client, audience).await?;
+            let mut form = form.clone();
+            let authorization = client.present(proof.as_ref(), &mut form);
+            let answer = self.client.post_form(endpoint, &form, authorization, LIMITS).await;
+            let answer = answer.map_err(Error::Unreachable)?;
+            let host = endpoint.host_str().unwrap_or_default();
+            match token_response::parse(answer, host, grant, &settings.scope_delimiter) {
+                Err(Error::ClientRejected { .. }) if audiences.peek().is_some() => {}
+                outcome => return outcome,
+            }
+        }
     }
 }

@@ -58,7 +58,7 @@ pub(super) fn same_resource(one: &str, other: &str) -> bool {
 /// Whether the metadata of `announced` is that of `expected` (RFC 8414 section 3.3).
 ///
 /// To the letter, but for one slash at the end: OIDC issuers such as Auth0's end in one, and resources forget it.
-pub(super) fn same_issuer(expected: &str, announced: &str) -> bool {
+pub fn same_issuer(expected: &str, announced: &str) -> bool {
     let bare = |text| str::strip_suffix(text, "/").unwrap_or(text);
     bare(expected) == bare(announced)
 }

@@ -75,6 +75,7 @@ impl Connect {
                 let dates = ConnectionDates {
                     since: safe_text(&day(kept.connected_at)),
                     changed: safe_text(&day(kept.updated_at)),
+                    used: kept.last_used_at.map(|at| safe_text(&day(at))),
                 };
                 let disconnect = self.form(signed_in, "disconnect", &key.upstream_id);
                 match kept.state {

@@ -40,13 +40,16 @@ impl Connect {
             return trouble_page(request, &ADMIN_ONLY);
         }
         let redirect_uri = self.settings.base_path.url(&request.origin, &callback_path(&server.id));
-        let prepared = self.prepare(&key, server, settings, &redirect_uri).await;
+        let prepared = self.prepare(request, &key, server, settings, &redirect_uri).await;
         let (authorization_server, client) = match prepared {
             Ok(prepared) => prepared,
             Err(error) => return self.failed(request, route, &error, interaction.as_ref()),
         };
         let (state, code_verifier) = (Secret::new(random_token("")), Secret::new(random_token("")));
-        let extra_scope = self.connections.wanted_scope(&key);
+        let extra_scope = match self.connections.extra_scope(&key).await {
+            Ok(extra_scope) => extra_scope,
+            Err(error) => return store_trouble(request, &error),
+        };
         let asked = authorization::authorization_url(
             &authorization_server,
             settings,
@@ -55,7 +58,7 @@ impl Connect {
                 redirect_uri: &redirect_uri,
                 state: &state,
                 code_verifier: &code_verifier,
-                extra_scope: extra_scope.as_deref().unwrap_or_default(),
+                extra_scope: &extra_scope,
             },
         );
         let details = Details {
@@ -90,13 +93,15 @@ impl Connect {
 
     async fn prepare(
         &self,
+        request: &Request,
         key: &ConnectionKey,
         server: &Server,
         settings: &OauthSettings,
         redirect_uri: &str,
     ) -> Result<(Arc<AuthorizationServer>, RegisteredClient), ConnectError> {
         let authorization_server = self.connections.discover(key, server, settings).await?;
-        let client = self.connections.client(&authorization_server, redirect_uri, settings).await?;
+        let client =
+            self.connections.client(&server.id, &request.origin, &authorization_server, redirect_uri, settings).await?;
         Ok((authorization_server, client))
     }
 

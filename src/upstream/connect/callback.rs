@@ -79,7 +79,7 @@ impl Connect {
         };
         let kept = self
             .connections
-            .establish(&flow.key, details.server, &client.client_id, &details.redirect_uri, granted, details.scope)
+            .establish(&flow.key, details.server, &client, &details.redirect_uri, granted, details.scope)
             .await;
         if let Err(error) = kept {
             return self.failed(request, route, &error, flow.interaction.as_ref());

@@ -121,8 +121,11 @@ impl Connect {
             Ok(discovered) => discovered,
             Err(error) => return self.failed(request, route, &error, None),
         };
-        let wanted = self.connections.wanted_scope(&key);
-        let scopes = authorization::scopes(&discovered, settings, wanted.as_deref().unwrap_or_default());
+        let extra_scope = match self.connections.extra_scope(&key).await {
+            Ok(extra_scope) => extra_scope,
+            Err(error) => return store_trouble(request, &error),
+        };
+        let scopes = authorization::scopes(&discovered, settings, &extra_scope);
         let page = pages::Connect {
             action: LocalHref::new(&self.settings.base_path.path(&connect_path(&server.id))),
             ticket: text.to_owned(),

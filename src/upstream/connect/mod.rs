@@ -7,6 +7,7 @@
 mod account;
 mod begin;
 mod callback;
+mod documents;
 mod link;
 mod prompts;
 
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Server, Servers,
     authorization::AuthorizationServer,
+    client_document,
     connections::{Connections, sealed::KeptClient},
 };
 use crate::{
@@ -82,6 +84,9 @@ impl Connect {
 
     /// Answers a request to one of the connect endpoints; `endpoint` is the path below the base path.
     pub async fn answer(&self, endpoint: &str, request: &Request) -> Response {
+        if client_document::is_document(endpoint) {
+            return self.show_document(endpoint, request).await;
+        }
         if endpoint == ACCOUNT {
             return self.account(request).await;
         }
@@ -112,7 +117,7 @@ impl Connect {
 
 /// Whether `endpoint`, a path below the base path, is one of ours.
 pub fn is_endpoint(endpoint: &str) -> bool {
-    endpoint == ACCOUNT || parse(endpoint).is_some()
+    endpoint == ACCOUNT || parse(endpoint).is_some() || client_document::is_document(endpoint)
 }
 
 #[derive(Clone, Copy)]

@@ -26,6 +26,8 @@ pub(super) struct Cached {
     pub(super) client_id: String,
     pub(super) version: i64,
     pub(super) loaded_at: Timestamp,
+    pub(super) last_used_at: Option<Timestamp>,
+    pub(super) wanted_scope: Option<String>,
     access_expires_at: Option<Timestamp>,
     refresh_from: Option<Timestamp>,
     headers: Arc<[(HeaderName, HeaderValue)]>,
@@ -43,6 +45,8 @@ impl Cached {
             client_id: connection.client_id,
             version: connection.version,
             loaded_at: now,
+            last_used_at: connection.last_used_at,
+            wanted_scope: connection.wanted_scope,
             access_expires_at: connection.access_expires_at,
             refresh_from,
             headers: Arc::new([header]),
@@ -67,19 +71,13 @@ impl Cached {
 /// Connections by owner and upstream, found without copying either.
 pub(super) struct Warm {
     connections: Cache<Name, Arc<Cached>>,
-    wanted_scope: Cache<Name, Arc<str>>,
     not_before: Cache<Name, Timestamp>,
     changes: AtomicU64,
 }
 
 impl Default for Warm {
     fn default() -> Self {
-        Self {
-            connections: Cache::new(CONNECTIONS),
-            wanted_scope: Cache::new(WANTED_SCOPES),
-            not_before: Cache::new(FAILING),
-            changes: AtomicU64::new(0),
-        }
+        Self { connections: Cache::new(CONNECTIONS), not_before: Cache::new(FAILING), changes: AtomicU64::new(0) }
     }
 }
 
@@ -125,11 +123,6 @@ impl Warm {
         }
     }
 
-    /// Remembers the scope that an upstream asked for beyond what it had granted.
-    pub(super) fn wants_scope(&self, key: &ConnectionKey, scope: &str) {
-        self.wanted_scope.insert(Name::of(key), Arc::from(scope));
-    }
-
     /// Lets nobody bother an authorization server that could not answer before `until`.
     pub(super) fn back_off(&self, key: &ConnectionKey, until: Timestamp) {
         self.not_before.insert(Name::of(key), until);
@@ -138,11 +131,6 @@ impl Warm {
     /// When the next refresh may be tried after one that could not be answered.
     pub(super) fn not_before(&self, key: &ConnectionKey) -> Option<Timestamp> {
         self.not_before.get(&Name::of(key).borrowed())
-    }
-
-    /// The scope to ask for beyond the usual, at the next authorization.
-    pub(super) fn wanted_scope(&self, key: &ConnectionKey) -> Option<Arc<str>> {
-        self.wanted_scope.get(&Name::of(key).borrowed())
     }
 }
 
@@ -191,6 +179,5 @@ impl Equivalent<Name> for NameRef<'_> {
 }
 
 const CONNECTIONS: usize = 50_000;
-const WANTED_SCOPES: usize = 10_000;
 const FAILING: usize = 10_000;
 const LONGEST_LEAD: Duration = Duration::from_mins(1);

@@ -22,13 +22,15 @@ pub use sealed::Unreadable;
 
 use self::{
     cache::{Cached, Warm},
-    sealed::{Held, KeptClient, tokens_context},
+    sealed::{Held, KeptClient, client_context, tokens_context},
 };
 use super::{
-    ConnectLink, Credential, CredentialSource, Credentials, Need, NoCredential, OauthSettings, Server,
+    ConnectLink, Credential, CredentialSource, Credentials, Need, NoCredential, OauthSettings, Registration, Server,
     authorization::{
-        self, AuthorizationClient, AuthorizationServer, Discovery, RegisteredClient, Registrant, TokenKind, Tokens,
+        self, AuthorizationClient, AuthorizationServer, Discovery, RegisteredClient, Registrant, RegistrationError,
+        TokenKind, Tokens,
     },
+    client_document,
 };
 use crate::{
     clock::Clock,
@@ -107,7 +109,7 @@ impl Connections {
         &self,
         key: &ConnectionKey,
         server: AuthorizationServer,
-        client_id: &str,
+        client: &RegisteredClient,
         redirect_uri: &str,
         granted: Tokens,
         asked_scope: Option<String>,
@@ -117,12 +119,13 @@ impl Connections {
             access_token: granted.access_token.expose().to_owned(),
             refresh_token: granted.refresh_token.as_ref().map(|token| token.expose().to_owned()),
             redirect_uri: redirect_uri.to_owned(),
+            document_client: client.document.then(|| KeptClient::from(client)),
             server,
         };
         let connection = Connection {
             key: key.clone(),
             issuer: held.server.issuer.clone(),
-            client_id: client_id.to_owned(),
+            client_id: client.client_id.clone(),
             sealed_tokens: sealed::seal(&self.key_ring, &tokens_context(key), &held)?,
             access_expires_at: granted.expires_in.map(|lifetime| now.plus(lifetime)),
             scope: granted.scope.or(asked_scope),
@@ -159,19 +162,30 @@ impl Connections {
         Ok(self.discovery.discover(&server.url, settings, None).await?)
     }
 
-    /// The scope that an upstream asked for beyond what it had granted.
-    pub(super) fn wanted_scope(&self, key: &ConnectionKey) -> Option<Arc<str>> {
-        self.warm.wanted_scope(key)
+    /// The scope to ask for beyond the usual: what the upstream asked for, and what it had granted before (CL-32).
+    pub(super) async fn extra_scope(&self, key: &ConnectionKey) -> store::Result<String> {
+        let Some(connection) = self.store.connection(key).await? else { return Ok(String::new()) };
+        let Some(wanted) = connection.wanted_scope else { return Ok(String::new()) };
+        Ok(scope_union(connection.scope.as_deref().unwrap_or_default(), &wanted))
     }
 
-    /// Us as a client of `server`: as the operator registered us, as we registered before, or registered now.
+    /// Us as a client of `server`: as the operator registered us, by our metadata document, as we registered before, or
+    /// registered now (CL-13).
     pub(super) async fn client(
         &self,
+        upstream_id: &str,
+        origin: &Origin,
         server: &AuthorizationServer,
         redirect_uri: &str,
         settings: &OauthSettings,
     ) -> Result<RegisteredClient, ConnectError> {
         if let Some(client) = RegisteredClient::manual(&settings.registration) {
+            self.check_issuer(upstream_id, &client.client_id, server, settings).await?;
+            return Ok(client);
+        }
+        if let Registration::Auto = settings.registration
+            && let Some(client) = client_document::client_at(server, origin, upstream_id)
+        {
             return Ok(client);
         }
         let now = self.clock.now();
@@ -184,7 +198,7 @@ impl Connections {
         let scopes = authorization::scopes(server, settings, "").join(" ");
         let registrant = Registrant {
             redirect_uri,
-            client_name: CLIENT_NAME,
+            client_name: client_document::CLIENT_NAME,
             client_uri: None,
             scope: (!scopes.is_empty()).then_some(scopes.as_str()),
         };
@@ -204,6 +218,25 @@ impl Connections {
         Ok(self.opened(&kept)?)
     }
 
+    /// CL-17: what the operator registered by hand belongs to one authorization server, and goes to no other.
+    async fn check_issuer(
+        &self,
+        upstream_id: &str,
+        client_id: &str,
+        server: &AuthorizationServer,
+        settings: &OauthSettings,
+    ) -> Result<(), ConnectError> {
+        let expected = match &settings.registration {
+            Registration::Manual { issuer: Some(issuer), .. } => issuer.clone(),
+            _ => self.store.pin_issuer(upstream_id, client_id, &server.issuer).await?,
+        };
+        if authorization::same_issuer(&expected, &server.issuer) {
+            Ok(())
+        } else {
+            Err(RegistrationError::OtherIssuer { expected, found: server.issuer.clone() }.into())
+        }
+    }
+
     /// Drops a registration that is of no use any more, so that the next attempt registers anew: the authorization server
     /// no longer knows it, its secret has ended, or the key that sealed it is gone.
     pub(super) async fn forget_client(&self, server: &AuthorizationServer, redirect_uri: &str, client_id: &str) {
@@ -219,11 +252,25 @@ impl Connections {
         current: &Cached,
         settings: &OauthSettings,
     ) -> Result<Option<RegisteredClient>, store::Error> {
-        if let Some(client) = RegisteredClient::manual(&settings.registration) {
-            return Ok(Some(client));
+        self.client_that_made(&current.held, &current.client_id, settings).await
+    }
+
+    async fn client_that_made(
+        &self,
+        held: &Held,
+        client_id: &str,
+        settings: &OauthSettings,
+    ) -> Result<Option<RegisteredClient>, store::Error> {
+        if let Some(kept) = &held.document_client {
+            return Ok(Some(kept.clone().into()));
         }
-        let kept = self.store.upstream_client(&current.held.server.issuer, &current.held.redirect_uri).await?;
-        Ok(kept.and_then(|kept| self.opened(&kept).ok()).filter(|client| client.client_id == current.client_id))
+        if let Some(client) = RegisteredClient::manual(&settings.registration) {
+            let elsewhere = matches!(&settings.registration, Registration::Manual { issuer: Some(issuer), .. }
+                if !authorization::same_issuer(issuer, &held.server.issuer));
+            return Ok(Some(client).filter(|client| client.client_id == client_id && !elsewhere));
+        }
+        let kept = self.store.upstream_client(&held.server.issuer, &held.redirect_uri).await?;
+        Ok(kept.and_then(|kept| self.opened(&kept).ok()).filter(|client| client.client_id == client_id))
     }
 
     fn opened(&self, kept: &UpstreamClient) -> Result<RegisteredClient, Unreadable> {
@@ -253,19 +300,26 @@ impl Connections {
     async fn revoke_at_upstream(&self, removed: &Connection, server: &Server) -> Result<(), ConnectError> {
         let Some(settings) = oauth_settings(server) else { return Ok(()) };
         let held: Held = sealed::open(&self.key_ring, &tokens_context(&removed.key), &removed.sealed_tokens)?;
-        let client = match RegisteredClient::manual(&settings.registration) {
-            Some(client) => client,
-            None => match self.store.upstream_client(&held.server.issuer, &held.redirect_uri).await? {
-                Some(kept) => self.opened(&kept)?,
-                None => return Ok(()),
-            },
-        };
+        let client = self.client_that_made(&held, &removed.client_id, settings).await?;
+        let Some(client) = client else { return Ok(()) };
         let (token, kind) = match held.refresh_token {
             Some(refresh_token) => (refresh_token, TokenKind::Refresh),
             None => (held.access_token, TokenKind::Access),
         };
         self.authorization.revoke(&held.server, &client, &Secret::new(token), kind).await?;
         Ok(())
+    }
+
+    /// Notes that a connection is in use, once an hour at most.
+    async fn note_use(&self, key: &ConnectionKey, loaded: &Cached) {
+        let now = self.clock.now();
+        let lately = now.minus(USE_IS_NOTED_EVERY);
+        if loaded.last_used_at.is_some_and(|last| last > lately) {
+            return;
+        }
+        if let Err(error) = self.store.touch_connection(key, now, lately).await {
+            tracing::debug!(upstreamServerId = %key.upstream_id, %error, "the use of a connection is not noted");
+        }
     }
 
     async fn load(&self, key: &ConnectionKey) -> Result<Arc<Cached>, NoCredential> {
@@ -316,7 +370,10 @@ impl Credentials for Arc<Connections> {
             }
             _ => {
                 CREDENTIAL_MISSES.count();
-                self.load(&key()).await?
+                let key = key();
+                let loaded = self.load(&key).await?;
+                self.note_use(&key, &loaded).await;
+                loaded
             }
         };
         if cached.is_due(now) {
@@ -345,8 +402,18 @@ impl Credentials for Arc<Connections> {
     }
 
     async fn needs_scope(&self, permit: &Permit, server: &Server, scope: &str) {
-        if let Some(key) = key_for(permit.principal().subject(), server) {
-            self.warm.wants_scope(&key, scope);
+        let subject = permit.principal().subject();
+        let Some(key) = key_for(subject, server) else { return };
+        let known = self.warm.get(matches!(key.owner, Owner::User(_)).then(|| subject.as_str()), &server.id);
+        let known = known.as_ref().and_then(|cached| cached.wanted_scope.as_deref()).unwrap_or_default();
+        let wanted = scope_union(known, scope);
+        if wanted == known {
+            return;
+        }
+        match self.store.want_scope(&key, &wanted).await {
+            Ok(()) => self.warm.forget(&key),
+            Err(error) => tracing::warn!(event = "mcp_auth_store_failed", upstreamServerId = %key.upstream_id,
+                error = %causes(&error), "the scope that an upstream asks for is not kept"),
         }
     }
 
@@ -367,21 +434,12 @@ impl Credentials for Arc<Connections> {
             .append_pair("browserTicket", &ticket)
             .append_pair("operationId", &permit.route().operation_id)
             .finish();
-        let mode = match server.credential {
-            CredentialSource::SharedOauth(_) => "shared-oauth",
-            _ => "user-oauth",
-        };
         ConnectLink {
             url: format!("{}?{query}", self.base_path.url(origin, &connect_path(&server.id))),
             elicitation_id,
-            auth_profile_id: format!("{}:{mode}", server.id),
+            auth_profile_id: client_document::auth_profile_id(server),
         }
     }
-}
-
-/// The place of a registration's secret.
-fn client_context(issuer: &str, redirect_uri: &str) -> String {
-    format!("upstream_clients/{issuer}/{redirect_uri}")
 }
 
 /// Where a connection is begun, below the base path.
@@ -426,12 +484,25 @@ fn unavailable(key: &ConnectionKey, error: &store::Error) -> NoCredential {
     NoCredential::Unavailable { retry_after: RETRY_AFTER }
 }
 
+/// Both scopes, each scope once; only the second where both together are longer than any honest one.
+fn scope_union(known: &str, more: &str) -> String {
+    let mut union: Vec<&str> = Vec::new();
+    for scope in known.split_ascii_whitespace().chain(more.split_ascii_whitespace()) {
+        if !union.contains(&scope) {
+            union.push(scope);
+        }
+    }
+    let union = union.join(" ");
+    if union.len() <= LONGEST_SCOPE { union } else { more.chars().take(LONGEST_SCOPE).collect() }
+}
+
 fn bearer(access_token: &str) -> Option<(HeaderName, HeaderValue)> {
     let mut value = HeaderValue::from_str(&format!("Bearer {access_token}")).ok()?;
     value.set_sensitive(true);
     Some((header::AUTHORIZATION, value))
 }
 
-/// What authorization servers call us.
-const CLIENT_NAME: &str = "Sallyport";
+/// How exactly the last use of a connection is known.
+const USE_IS_NOTED_EVERY: Duration = Duration::from_hours(1);
+const LONGEST_SCOPE: usize = 4096;
 const RETRY_AFTER: Duration = Duration::from_secs(2);

@@ -163,6 +163,7 @@ impl Connections {
                 .or_else(|| current.held.refresh_token.clone()),
             server: current.held.server.clone(),
             redirect_uri: current.held.redirect_uri.clone(),
+            document_client: current.held.document_client.clone(),
         };
         let sealed_tokens = match sealed::seal(&self.key_ring, &tokens_context(key), &held) {
             Ok(sealed) => sealed,

@@ -21,22 +21,28 @@ pub(super) struct Held {
     pub(super) refresh_token: Option<String>,
     pub(super) server: AuthorizationServer,
     pub(super) redirect_uri: String,
+    /// The client of the metadata document, where the connection was made with that; no registration is kept for it.
+    #[serde(default)]
+    pub(super) document_client: Option<KeptClient>,
 }
 
 /// A registration's details: the secret, and how it is presented.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub(in crate::upstream) struct KeptClient {
     client_id: String,
     method: KeptMethod,
     secret: Option<String>,
     secret_expires_at: Option<i64>,
+    #[serde(default)]
+    document: bool,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 enum KeptMethod {
     None,
     Basic,
     Post,
+    PrivateKeyJwt,
 }
 
 impl From<&RegisteredClient> for KeptClient {
@@ -45,12 +51,14 @@ impl From<&RegisteredClient> for KeptClient {
             ClientAuthentication::None => (KeptMethod::None, None),
             ClientAuthentication::SecretBasic(secret) => (KeptMethod::Basic, Some(secret)),
             ClientAuthentication::SecretPost(secret) => (KeptMethod::Post, Some(secret)),
+            ClientAuthentication::PrivateKeyJwt => (KeptMethod::PrivateKeyJwt, None),
         };
         Self {
             client_id: client.client_id.clone(),
             method,
             secret: secret.map(|secret| secret.expose().to_owned()),
             secret_expires_at: client.secret_expires_at.map(Timestamp::as_millis),
+            document: client.document,
         }
     }
 }
@@ -63,9 +71,11 @@ impl From<KeptClient> for RegisteredClient {
             authentication: match (kept.method, secret) {
                 (KeptMethod::Basic, Some(secret)) => ClientAuthentication::SecretBasic(secret),
                 (KeptMethod::Post, Some(secret)) => ClientAuthentication::SecretPost(secret),
+                (KeptMethod::PrivateKeyJwt, _) => ClientAuthentication::PrivateKeyJwt,
                 _ => ClientAuthentication::None,
             },
             secret_expires_at: kept.secret_expires_at.map(Timestamp::from_millis),
+            document: kept.document,
         }
     }
 }
@@ -98,6 +108,16 @@ pub(in crate::upstream) fn open<T: DeserializeOwned>(
     sealed: &[u8],
 ) -> Result<T, Unreadable> {
     Ok(serde_json::from_slice(&key_ring.open(context, sealed)?)?)
+}
+
+/// The place of a registration's details.
+pub(super) fn client_context(issuer: &str, redirect_uri: &str) -> String {
+    format!("upstream_clients/{issuer}/{redirect_uri}")
+}
+
+/// The place of a key that signs.
+pub(in crate::upstream) fn signing_key_context(purpose: &str) -> String {
+    format!("signing_keys/{purpose}")
 }
 
 /// The place of a connection's tokens: moved to another person's row, they do not open.

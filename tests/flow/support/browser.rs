@@ -13,6 +13,8 @@ pub struct Browser {
     pub visited: Vec<String>,
     /// The cookie values and the query values of redirects that it was given.
     pub received: Vec<String>,
+    /// The host at which a proxy with TLS in front of the gateway is reached, if there is one.
+    public_host: Option<String>,
 }
 
 /// What the browser shows, or where it was sent outside the gateway.
@@ -28,7 +30,20 @@ pub struct Page {
 impl Browser {
     pub fn new(origin: &str) -> Self {
         let http = reqwest::Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).build().unwrap();
-        Self { http, origin: origin.to_owned(), cookies: BTreeMap::new(), visited: Vec::new(), received: Vec::new() }
+        Self {
+            http,
+            origin: origin.to_owned(),
+            cookies: BTreeMap::new(),
+            visited: Vec::new(),
+            received: Vec::new(),
+            public_host: None,
+        }
+    }
+
+    /// From now on it reaches the gateway through a proxy at `https://{host}`, and is signed in there as well.
+    pub fn move_behind_proxy(&mut self, host: &str) {
+        self.public_host = Some(host.to_owned());
+        self.cookies = self.cookies.iter().map(|(name, value)| (format!("__Host-{name}"), value.clone())).collect();
     }
 
     /// Opens a URL and follows redirects within the gateway.
@@ -62,6 +77,10 @@ impl Browser {
     fn request(&self, method: Method, url: &str) -> RequestBuilder {
         let cookies: Vec<_> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         let request = self.http.request(method, url);
+        let request = match &self.public_host {
+            Some(host) => request.header(header::HOST, host).header("x-forwarded-proto", "https"),
+            None => request,
+        };
         if cookies.is_empty() { request } else { request.header(header::COOKIE, cookies.join("; ")) }
     }
 
@@ -88,7 +107,10 @@ impl Browser {
             };
             let query = location.split_once('?').map_or("", |(_, query)| query);
             self.received.extend(url::form_urlencoded::parse(query.as_bytes()).map(|(_, value)| value.into_owned()));
-            let target = url.join(&location).unwrap_or_else(|_| panic!("bad location {location}"));
+            let public = self.public_host.as_ref().map(|host| format!("https://{host}/"));
+            let inside = public.and_then(|public| Some(format!("{}/{}", self.origin, location.strip_prefix(&public)?)));
+            let target = url.join(inside.as_deref().unwrap_or(&location));
+            let target = target.unwrap_or_else(|_| panic!("bad location {location}"));
             if !target.as_str().starts_with(&format!("{}/", self.origin)) {
                 return Page { status, headers, html, leaves_to: Some(location) };
             }

@@ -4,10 +4,12 @@ mod browser;
 mod client;
 mod gateway;
 mod log;
+mod protected;
 mod upstream;
 
 pub use browser::{Browser, Page};
 pub use client::{Client, Tokens, choose_user};
 pub use gateway::TestGateway;
 pub use log::Log;
+pub use protected::Protected;
 pub use upstream::Upstream;

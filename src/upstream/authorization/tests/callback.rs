@@ -16,6 +16,7 @@ fn server(iss_supported: bool) -> AuthorizationServer {
         registration_endpoint: None,
         revocation_endpoint: None,
         token_endpoint_auth_methods: Vec::new(),
+        token_endpoint_auth_signing_algs: Vec::new(),
         scopes_supported: Vec::new(),
         prm_scopes: Vec::new(),
         challenge_scope: None,

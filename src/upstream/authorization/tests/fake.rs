@@ -7,17 +7,23 @@ use std::{
     sync::{Arc, LazyLock, Mutex},
 };
 
+use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use crate::{
     clock::Clock,
+    crypto::SigningKey,
     oauth::CodeChallenge,
     outbound::{
         Client, Prober, Resolver, Settings,
         test_server::{Reply, Request, TestServer},
     },
-    upstream::{OauthSettings, Prompt, Registration, Resource, authorization::Discovery},
+    upstream::{
+        OauthSettings, Prompt, Registration, Resource,
+        authorization::{AuthorizationClient, ClientKeys, Discovery, KeyError},
+    },
 };
 
 /// The word in any answer that stands for the fake's own origin.
@@ -229,6 +235,25 @@ pub(super) fn on_loopback() -> Discovery {
     discovery(&["127.0.0.0/8"], &Clock::system())
 }
 
+/// A client of authorization servers that may reach `networks`, with a key of its own.
+pub(super) fn authorization_client(networks: &[&str]) -> AuthorizationClient {
+    AuthorizationClient::new(client(networks), Arc::new(OwnKey::default()), Clock::system())
+}
+
+/// A key that is made at first use and kept nowhere.
+#[derive(Default)]
+struct OwnKey(OnceCell<Arc<SigningKey>>);
+
+#[async_trait]
+impl ClientKeys for OwnKey {
+    async fn signing_key(&self) -> Result<Arc<SigningKey>, KeyError> {
+        let made = self
+            .0
+            .get_or_try_init(async || Ok::<_, KeyError>(Arc::new(SigningKey::from_pkcs8(&SigningKey::generate()?)?)));
+        made.await.cloned()
+    }
+}
+
 /// What an operator who sets nothing has.
 pub(super) fn settings() -> OauthSettings {
     OauthSettings {
@@ -238,6 +263,7 @@ pub(super) fn settings() -> OauthSettings {
         prompt: Prompt::Auto,
         resource: Resource::Send,
         protected_resource_metadata_url: None,
+        assume_pkce: false,
     }
 }
 

@@ -1,10 +1,10 @@
-use super::fake::{Fake, client, on_loopback, settings};
+use super::fake::{Fake, authorization_client, on_loopback, settings};
 use crate::{
     crypto::{Secret, random_token},
     oauth::Params,
     upstream::authorization::{
-        AuthorizationClient, AuthorizationRequest, CodeExchange, Registrant, Revocation, TokenError, TokenKind,
-        authorization_url, check_callback,
+        AuthorizationRequest, CodeExchange, Registrant, Revocation, TokenError, TokenKind, authorization_url,
+        check_callback,
     },
 };
 
@@ -13,7 +13,7 @@ const REDIRECT_URI: &str = "https://gw.example/auth/connections/a/callback";
 #[tokio::test]
 async fn a_connection_is_made_refreshed_and_revoked() {
     let fake = Fake::start().await;
-    let (authorization, settings) = (AuthorizationClient::new(client(&["127.0.0.0/8"])), settings());
+    let (authorization, settings) = (authorization_client(&["127.0.0.0/8"]), settings());
     let server = on_loopback().discover(&fake.mcp(), &settings, None).await.unwrap();
     let registrant = Registrant { redirect_uri: REDIRECT_URI, client_name: "Sallyport", client_uri: None, scope: None };
     let us = authorization.register(&server, &registrant).await.unwrap();
@@ -48,7 +48,7 @@ async fn a_connection_is_made_refreshed_and_revoked() {
 #[tokio::test]
 async fn an_injected_code_yields_nothing() {
     let fake = Fake::start().await;
-    let (authorization, settings) = (AuthorizationClient::new(client(&["127.0.0.0/8"])), settings());
+    let (authorization, settings) = (authorization_client(&["127.0.0.0/8"]), settings());
     let server = on_loopback().discover(&fake.mcp(), &settings, None).await.unwrap();
     let registrant = Registrant { redirect_uri: REDIRECT_URI, client_name: "Sallyport", client_uri: None, scope: None };
     let us = authorization.register(&server, &registrant).await.unwrap();

@@ -1,5 +1,6 @@
 //! The OAuth client against a fake upstream with its own authorization server.
 
+mod assertion;
 mod attacks;
 mod callback;
 mod discovery;

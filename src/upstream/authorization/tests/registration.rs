@@ -2,15 +2,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::fake::{Fake, client, on_loopback, settings};
+use super::fake::{Fake, authorization_client, on_loopback, settings};
 use crate::{
     clock::Timestamp,
     outbound,
     upstream::{
         ClientAuthentication,
-        authorization::{
-            AuthorizationClient, AuthorizationServer, RegisteredClient, Registrant, RegistrationError as Error,
-        },
+        authorization::{AuthorizationServer, RegisteredClient, Registrant, RegistrationError as Error},
     },
 };
 
@@ -26,7 +24,7 @@ async fn server(fake: &Fake) -> AuthorizationServer {
 }
 
 async fn register(fake: &Fake, registrant: &Registrant<'_>) -> Result<RegisteredClient, Error> {
-    AuthorizationClient::new(client(&["127.0.0.0/8"])).register(&server(fake).await, registrant).await
+    authorization_client(&["127.0.0.0/8"]).register(&server(fake).await, registrant).await
 }
 
 fn request(fake: &Fake) -> Value {
@@ -39,6 +37,7 @@ fn method(client: &RegisteredClient) -> (&'static str, &str) {
         ClientAuthentication::None => ("none", ""),
         ClientAuthentication::SecretBasic(secret) => ("basic", secret.expose()),
         ClientAuthentication::SecretPost(secret) => ("post", secret.expose()),
+        ClientAuthentication::PrivateKeyJwt => ("key", ""),
     }
 }
 
@@ -78,7 +77,8 @@ async fn the_method_asked_for_is_one_that_the_server_takes() {
         (json!(["client_secret_post", "client_secret_basic"]), Some("client_secret_post")),
         (json!(["private_key_jwt", "client_secret_post"]), Some("client_secret_post")),
         (json!(null), Some("client_secret_basic")),
-        (json!(["private_key_jwt", "tls_client_auth"]), None),
+        (json!(["private_key_jwt", "tls_client_auth"]), Some("private_key_jwt")),
+        (json!(["tls_client_auth"]), None),
     ] {
         let fake = Fake::start().await;
         fake.with_metadata(&json!({"token_endpoint_auth_methods_supported": supported}));
@@ -225,6 +225,7 @@ fn a_client_never_prints_its_secret() {
         client_id: "c".to_owned(),
         authentication: ClientAuthentication::SecretPost(crate::crypto::Secret::new("hunter2")),
         secret_expires_at: None,
+        document: false,
     };
     assert!(!format!("{client:?}").contains("hunter2"));
 }

@@ -21,6 +21,7 @@ fn server() -> AuthorizationServer {
         registration_endpoint: None,
         revocation_endpoint: None,
         token_endpoint_auth_methods: Vec::new(),
+        token_endpoint_auth_signing_algs: Vec::new(),
         scopes_supported: Vec::new(),
         prm_scopes: texts(&["read", "write"]),
         challenge_scope: None,

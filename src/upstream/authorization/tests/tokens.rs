@@ -3,7 +3,7 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use super::fake::{Fake, client, on_loopback, settings};
+use super::fake::{Fake, authorization_client, on_loopback, settings};
 use crate::{
     crypto::Secret,
     outbound,
@@ -25,11 +25,11 @@ fn public() -> RegisteredClient {
 }
 
 fn with(authentication: ClientAuthentication) -> RegisteredClient {
-    RegisteredClient { client_id: "client:1".to_owned(), authentication, secret_expires_at: None }
+    RegisteredClient { client_id: "client:1".to_owned(), authentication, secret_expires_at: None, document: false }
 }
 
 fn authorization() -> AuthorizationClient {
-    AuthorizationClient::new(client(&["127.0.0.0/8"]))
+    authorization_client(&["127.0.0.0/8"])
 }
 
 async fn refresh(fake: &Fake, settings: &OauthSettings) -> Result<Tokens, Error> {
@@ -64,6 +64,7 @@ pub(super) fn kind(outcome: &Result<Tokens, Error>) -> &'static str {
         Err(Error::NotATokenResponse { .. }) => "nothing",
         Err(Error::TokenType { .. }) => "type",
         Err(Error::Unreachable(_)) => "unreachable",
+        Err(Error::Assertion(_)) => "assertion",
     }
 }
 
@@ -96,7 +97,7 @@ async fn the_client_presents_itself_as_it_was_registered() {
 #[test]
 fn a_client_registered_by_hand_is_taken_as_it_was_configured() {
     let authentication = ClientAuthentication::SecretPost(Secret::new("s"));
-    let manual = Registration::Manual { client_id: "c".to_owned(), authentication };
+    let manual = Registration::Manual { client_id: "c".to_owned(), authentication, issuer: None };
     let client = RegisteredClient::manual(&manual).unwrap();
     assert!(client.client_id == "c" && matches!(client.authentication, ClientAuthentication::SecretPost(_)));
     assert!(RegisteredClient::manual(&Registration::Auto).is_none());
@@ -359,7 +360,7 @@ async fn a_token_endpoint_in_the_network_gets_no_code() {
     for endpoint in ["https://169.254.169.254/token", "https://10.0.0.1/token", "https://localhost:1/token"] {
         fake.with_metadata(&json!({"token_endpoint": endpoint}));
         let server = server(&fake).await;
-        let strict = AuthorizationClient::new(client(&[]));
+        let strict = authorization_client(&[]);
         let error = strict.refresh(&server, &public(), "r", &settings()).await.unwrap_err();
         assert!(matches!(error, Error::Unreachable(outbound::Error::Blocked { .. })), "{endpoint}: {error:?}");
         assert!(error.operator_hint().contains("allowPrivateNetworks"));

@@ -1,0 +1,270 @@
+//! An MCP server behind an authorization server of its own, which rotates refresh tokens and revokes on replay.
+//!
+//! It runs on real time, for tests with gateways in processes of their own.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, Instant},
+};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+/// The protected upstream.
+pub struct Protected {
+    address: std::net::SocketAddr,
+    state: Arc<Mutex<State>>,
+}
+
+/// What it knows, and what tests may change.
+pub struct State {
+    /// Further members of the authorization server's metadata; `null` takes one away.
+    pub metadata: Value,
+    /// How long access tokens live.
+    pub lifetime: Duration,
+    /// How long a refresh takes before the grant is looked at, and how long before the answer goes out.
+    pub pauses: (Duration, Duration),
+    /// The API keys that are taken beside the tokens, in `X-Api-Key`.
+    pub api_keys: Vec<String>,
+    /// Whether access tokens are refused although they are good.
+    pub refuses_all: bool,
+    /// Forms that came to the token endpoint.
+    pub token_requests: Vec<BTreeMap<String, String>>,
+    /// The registrations that were asked for.
+    pub registrations: Vec<Value>,
+    /// The heads of MCP requests that were let in.
+    pub calls: Vec<String>,
+    /// Every token that was handed out.
+    pub issued: Vec<String>,
+    /// How often a refresh token came a second time, which ended its grant.
+    pub replays: u32,
+    /// How many refreshes gave new tokens.
+    pub refreshes: u32,
+    /// How many refreshes are being answered.
+    pub under_way: u32,
+    codes: HashMap<String, (String, String)>,
+    access: HashMap<String, (usize, Instant)>,
+    refresh: HashMap<String, (usize, bool)>,
+    grants: Vec<(String, bool)>,
+}
+
+struct Request {
+    method: String,
+    target: String,
+    head: String,
+    body: String,
+}
+
+struct Reply {
+    status: &'static str,
+    headers: String,
+    body: String,
+}
+
+impl Protected {
+    pub async fn start(lifetime: Duration) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new(State {
+            metadata: json!({}),
+            lifetime,
+            pauses: (Duration::ZERO, Duration::ZERO),
+            api_keys: Vec::new(),
+            refuses_all: false,
+            token_requests: Vec::new(),
+            registrations: Vec::new(),
+            calls: Vec::new(),
+            issued: Vec::new(),
+            replays: 0,
+            refreshes: 0,
+            under_way: 0,
+            codes: HashMap::new(),
+            access: HashMap::new(),
+            refresh: HashMap::new(),
+            grants: Vec::new(),
+        }));
+        let serving = Arc::clone(&state);
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(serve(stream, Arc::clone(&serving), format!("http://{address}")));
+            }
+        });
+        Self { address, state }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// What the person allows at this authorization URL, as `user`: where the browser goes back to.
+    pub fn allow(&self, location: &str, user: &str) -> String {
+        let url = url::Url::parse(location).unwrap();
+        assert!(location.starts_with(&self.url("/authorize?")), "{location}");
+        let asked: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
+        assert_eq!(asked["code_challenge_method"], "S256");
+        let mut state = self.state();
+        let code = format!("code-{}", state.issued.len());
+        state.issued.push(code.clone());
+        state.codes.insert(code.clone(), (asked["code_challenge"].clone(), user.to_owned()));
+        let mut back = url::Url::parse(&asked["redirect_uri"]).unwrap();
+        back.query_pairs_mut()
+            .append_pair("code", &code)
+            .append_pair("state", &asked["state"])
+            .append_pair("iss", &self.url(""));
+        back.into()
+    }
+}
+
+async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, origin: String) {
+    let Some(request) = read(&mut stream).await else { return };
+    let is_refresh = request.target == "/token" && request.body.contains("grant_type=refresh_token");
+    let pauses = state.lock().unwrap().pauses;
+    if is_refresh {
+        state.lock().unwrap().under_way += 1;
+        tokio::time::sleep(pauses.0).await;
+    }
+    let Reply { status, headers, body } = answer(&mut state.lock().unwrap(), &request, &origin);
+    if is_refresh {
+        tokio::time::sleep(pauses.1).await;
+        state.lock().unwrap().under_way -= 1;
+    }
+    let length = body.len();
+    let answer = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    let _gone = stream.write_all(answer.as_bytes()).await;
+}
+
+async fn read(stream: &mut TcpStream) -> Option<Request> {
+    let mut received = Vec::new();
+    loop {
+        if let Some(end) = received.windows(4).position(|window| window == b"\r\n\r\n") {
+            let head = String::from_utf8_lossy(&received[..end]).into_owned();
+            let length = head
+                .lines()
+                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|v| v.trim().to_owned()))
+                .map_or(0, |length| length.parse::<usize>().unwrap());
+            if received.len() >= end + 4 + length {
+                let mut words = head.split(' ');
+                let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
+                let body = String::from_utf8_lossy(&received[end + 4..]).into_owned();
+                return Some(Request { method, target, head, body });
+            }
+        }
+        let mut part = [0; 4096];
+        match stream.read(&mut part).await {
+            Ok(0) | Err(_) => return None,
+            Ok(length) => received.extend_from_slice(&part[..length]),
+        }
+    }
+}
+
+fn answer(state: &mut State, request: &Request, origin: &str) -> Reply {
+    match (request.method.as_str(), request.target.as_str()) {
+        ("POST", "/mcp") => call(state, request, origin),
+        ("GET", "/.well-known/oauth-protected-resource/mcp") => json_reply(
+            "200 OK",
+            &json!({"resource": format!("{origin}/mcp"), "authorization_servers": [origin], "scopes_supported": ["read"]}),
+        ),
+        ("GET", "/.well-known/oauth-authorization-server") => {
+            let mut metadata = json!({
+                "issuer": origin,
+                "authorization_endpoint": format!("{origin}/authorize"),
+                "token_endpoint": format!("{origin}/token"),
+                "registration_endpoint": format!("{origin}/register"),
+                "code_challenge_methods_supported": ["S256"],
+                "token_endpoint_auth_methods_supported": ["none"],
+                "authorization_response_iss_parameter_supported": true,
+            });
+            for (name, value) in state.metadata.as_object().unwrap() {
+                metadata[name] = value.clone();
+            }
+            metadata.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+            json_reply("200 OK", &metadata)
+        }
+        ("POST", "/register") => {
+            let mut document: Value = serde_json::from_str(&request.body).unwrap();
+            state.registrations.push(document.clone());
+            document["client_id"] = format!("registered-{}", state.registrations.len()).into();
+            json_reply("201 Created", &document)
+        }
+        ("POST", "/token") => {
+            let form: BTreeMap<_, _> = url::form_urlencoded::parse(request.body.as_bytes()).into_owned().collect();
+            state.token_requests.push(form.clone());
+            match tokens(state, &form) {
+                Some(document) => json_reply("200 OK", &document),
+                None => json_reply("400 Bad Request", &json!({"error": "invalid_grant"})),
+            }
+        }
+        _ => json_reply("404 Not Found", &json!({})),
+    }
+}
+
+fn json_reply(status: &'static str, document: &Value) -> Reply {
+    Reply { status, headers: "Content-Type: application/json\r\n".to_owned(), body: document.to_string() }
+}
+
+/// Answers a call with whom the token belongs to.
+fn call(state: &mut State, request: &Request, origin: &str) -> Reply {
+    let header = |name: &str| {
+        request.head.lines().find_map(|line| {
+            let (found, value) = line.split_once(':')?;
+            found.eq_ignore_ascii_case(name).then(|| value.trim().to_owned())
+        })
+    };
+    let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
+    let grant = bearer.as_deref().and_then(|token| state.access.get(token));
+    let person = grant
+        .filter(|(grant, end)| Instant::now() < *end && state.grants[*grant].1 && !state.refuses_all)
+        .map(|(grant, _)| state.grants[*grant].0.clone());
+    let key = header("x-api-key").or(bearer).filter(|key| state.api_keys.contains(key));
+    let Some(person) = person.or(key) else {
+        let challenge = format!("Bearer resource_metadata=\"{origin}/.well-known/oauth-protected-resource/mcp\"");
+        let headers = format!("WWW-Authenticate: {challenge}\r\n");
+        return Reply { status: "401 Unauthorized", headers, body: String::new() };
+    };
+    state.calls.push(request.head.clone());
+    let id = serde_json::from_str::<Value>(&request.body).map_or(Value::Null, |body| body["id"].clone());
+    json_reply("200 OK", &json!({"jsonrpc": "2.0", "id": id, "result": {"person": person}}))
+}
+
+/// A new pair; a refresh token that comes twice ends its grant (RFC 9700 section 4.14.2).
+fn tokens(state: &mut State, form: &BTreeMap<String, String>) -> Option<Value> {
+    let grant = if form.get("grant_type")? == "authorization_code" {
+        let (challenge, user) = state.codes.remove(form.get("code")?)?;
+        if URL_SAFE_NO_PAD.encode(Sha256::digest(form.get("code_verifier")?)) != challenge {
+            return None;
+        }
+        state.grants.push((user, true));
+        state.grants.len() - 1
+    } else {
+        let (grant, spent) = state.refresh.get_mut(form.get("refresh_token")?)?;
+        let grant = *grant;
+        if std::mem::replace(spent, true) {
+            state.replays += 1;
+            state.grants[grant].1 = false;
+        }
+        if !state.grants[grant].1 {
+            return None;
+        }
+        state.refreshes += 1;
+        grant
+    };
+    let number = state.issued.len();
+    let (access, refresh) = (format!("upstream-access-{number}-secret"), format!("upstream-refresh-{number}-secret"));
+    state.issued.extend([access.clone(), refresh.clone()]);
+    let lifetime = state.lifetime;
+    state.access.insert(access.clone(), (grant, Instant::now() + lifetime));
+    state.refresh.insert(refresh.clone(), (grant, false));
+    Some(json!({
+        "access_token": access, "token_type": "Bearer", "expires_in": lifetime.as_secs(), "refresh_token": refresh,
+    }))
+}
