@@ -10,3 +10,4 @@ target_directory=$(cargo metadata --format-version 1 --no-deps --locked | python
 SALLYPORT_BIN="$target_directory/debug/sallyport" bash tests/with-postgres.sh \
     node --test --test-reporter=spec tests/clients/run.mjs
 (cd tests/clients && SALLYPORT_BIN="$target_directory/debug/sallyport" node --test --test-reporter=spec conformance/run.mjs)
+SALLYPORT_BIN="$target_directory/debug/sallyport" node tests/soak/run.mjs --minutes 0.8 --streams 200 --users 10 --callers 4

@@ -29,7 +29,8 @@ use std::{
 
 use pingora::{
     apps::HttpServerOptions,
-    listeners::{L4BufferSettings, ListenerConfig},
+    listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions},
+    protocols::TcpKeepalive,
     proxy::HttpProxy,
     server::configuration::ServerConf,
     services::listening::Service,
@@ -167,7 +168,7 @@ pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> Edge {
 pub fn service(gateway: Gateway, conf: &Arc<ServerConf>, listeners: &[Listener]) -> Result<Service<Edge>, Error> {
     let mut service = Service::new("gateway".to_owned(), application(gateway, conf));
     for Listener { address, tls } in listeners {
-        let mut endpoint = ListenerConfig::tcp(address).l4_buffer(BUFFERS);
+        let mut endpoint = ListenerConfig::tcp(address).l4_buffer(BUFFERS).tcp_socket_options(socket_options());
         if let Some((certificate, key)) = tls {
             let settings = tls::listener(certificate, key)
                 .map_err(|source| Error::Listener { address: address.clone(), source })?;
@@ -176,6 +177,19 @@ pub fn service(gateway: Gateway, conf: &Arc<ServerConf>, listeners: &[Listener])
         service.add_listener(endpoint);
     }
     Ok(service)
+}
+
+/// How a client is noticed that is gone without a word: silent streams live on otherwise, one socket here and one at the
+/// upstream each. A client that lives answers the probes however slow its application is.
+fn socket_options() -> TcpSocketOptions {
+    let mut options = TcpSocketOptions::default();
+    options.tcp_keepalive = Some(TcpKeepalive {
+        idle: Duration::from_secs(60),
+        interval: Duration::from_secs(10),
+        count: 3,
+        user_timeout: Duration::from_secs(90),
+    });
+    options
 }
 
 /// One for each redirect, for each further address, for a stale connection and for a renewed credential; each has its

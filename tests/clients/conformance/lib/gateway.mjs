@@ -28,7 +28,7 @@ export async function startGateway({ binary, scratch, upstream, origin, env }) {
   return { child, own, route: `${origin ?? own}/mcp/suite`, stop: () => child.stop() };
 }
 
-/** What a client does before its first call: discovery, registration, login, consent. Resolves with its tokens. */
+/** What a client does before its first call: discovery, registration, login, consent. Resolves with its tokens, its id and where to bring them. */
 export async function signIn(route, browser, redirectUri = 'http://127.0.0.1:33418/callback') {
   const { client, metadata, resource } = await register(route, redirectUri);
   const verifier = randomBytes(32).toString('base64url');
@@ -41,10 +41,12 @@ export async function signIn(route, browser, redirectUri = 'http://127.0.0.1:334
   const { redirect } = await browser.authorize(url.href);
   const code = new URL(redirect).searchParams.get('code');
   if (!code) throw new Error(`no code: ${new URL(redirect).searchParams.get('error')}`);
-  return json(await fetch(metadata.token_endpoint, {
+  const tokens = await json(await fetch(metadata.token_endpoint, {
     method: 'POST',
     body: new URLSearchParams({ grant_type: 'authorization_code', code, redirect_uri: redirectUri, client_id: client.client_id, code_verifier: verifier, resource }),
   }));
+  const { token_endpoint, revocation_endpoint } = metadata;
+  return { ...tokens, client_id: client.client_id, token_endpoint, revocation_endpoint };
 }
 
 /** Discovery and registration of a public client. */

@@ -1,0 +1,124 @@
+// Replicas on a throwaway PostgreSQL behind a round-robin of connections that knows nothing of HTTP.
+import { execFileSync } from 'node:child_process';
+import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import net from 'node:net';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { answers } from '../clients/lib/gateway.mjs';
+import { Child, freePort } from '../clients/lib/processes.mjs';
+
+/** PostgreSQL refuses to run as root, so root runs it as nobody. */
+const NOBODY = 65534;
+
+export class Postgres {
+  static async start(scratch) {
+    const self = new Postgres();
+    self.directory = mkdtempSync(path.join(tmpdir(), 'sallyport-soak-pg-'));
+    const root = process.getuid() === 0;
+    if (root) chownSync(self.directory, NOBODY, NOBODY);
+    self.as = root ? { uid: NOBODY, gid: NOBODY } : {};
+    self.bin = binaries();
+    self.log = path.join(self.directory, 'log');
+    self.#run('initdb', ['-D', self.data, '-U', 'sallyport', '-A', 'trust', '--no-sync']);
+    self.port = await freePort();
+    self.#run('pg_ctl', ['-D', self.data, '-w', '-s', '-l', self.log, 'start', '-o',
+      `-p ${self.port} -c listen_addresses=127.0.0.1 -c unix_socket_directories=${self.directory} -c max_connections=120`]);
+    self.url = `postgres://sallyport@127.0.0.1:${self.port}/postgres`;
+    return self;
+  }
+
+  get data() {
+    return path.join(this.directory, 'data');
+  }
+
+  restart() {
+    this.#run('pg_ctl', ['-D', this.data, '-w', '-s', '-l', this.log, '-m', 'fast', 'restart']);
+  }
+
+  stop() {
+    this.#run('pg_ctl', ['-D', this.data, '-s', '-m', 'immediate', 'stop']);
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #run(name, args) {
+    execFileSync(path.join(this.bin, name), args, { ...this.as, cwd: this.directory, stdio: 'ignore' });
+  }
+}
+
+function binaries() {
+  for (const directory of ['/usr/lib/postgresql', ...process.env.PATH.split(':')]) {
+    const versions = existsSync(path.join(directory, 'initdb')) ? [directory] : found(directory);
+    if (versions.length > 0) return versions.at(-1);
+  }
+  throw new Error('no initdb: install PostgreSQL');
+}
+
+function found(directory) {
+  if (!/postgresql$/.test(directory) || !existsSync(directory)) return [];
+  return execFileSync('ls', [directory], { encoding: 'utf8' }).trim().split('\n').map((version) => path.join(directory, version, 'bin'))
+    .filter((bin) => existsSync(path.join(bin, 'initdb')));
+}
+
+/** Hands each new connection to the next backend that takes it. */
+export class RoundRobin {
+  static async start() {
+    const self = new RoundRobin();
+    self.backends = [];
+    self.next = 0;
+    self.server = net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => self.#serve(client, self.backends.length));
+    await new Promise((resolve) => self.server.listen(0, '127.0.0.1', 4096, resolve));
+    self.origin = `http://127.0.0.1:${self.server.address().port}`;
+    return self;
+  }
+
+  #serve(client, left) {
+    const port = this.backends[this.next++ % this.backends.length];
+    const backend = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
+    const early = (error) => {
+      if (left > 1) return this.#serve(client, left - 1);
+      client.destroy(error);
+    };
+    backend.once('error', early);
+    client.on('error', () => backend.destroy());
+    backend.once('connect', () => {
+      backend.off('error', early);
+      backend.on('error', () => client.destroy());
+      backend.on('close', () => client.destroy());
+      client.on('close', () => backend.destroy());
+      client.pipe(backend).pipe(client);
+    });
+  }
+
+  stop() {
+    this.server.close();
+  }
+}
+
+export class Replica {
+  static async start({ binary, scratch, name, config, env }) {
+    const self = new Replica();
+    [self.port, self.adminPort] = [await freePort(), await freePort()];
+    const server = { ...config.server, listen: [`127.0.0.1:${self.port}`], adminListen: `127.0.0.1:${self.adminPort}` };
+    mkdirSync(scratch, { recursive: true });
+    const file = path.join(scratch, `${name}.json`);
+    writeFileSync(file, JSON.stringify({ ...config, server }));
+    self.log = path.join(scratch, `${name}.log`);
+    self.child = new Child([binary, 'run', '--config', file], { log: self.log, env, cwd: scratch });
+    await self.child.first(answers(`http://127.0.0.1:${self.adminPort}/readyz`, 200), 60000, 'ready');
+    return self;
+  }
+
+  /** Resident memory in KiB, and open file descriptors. */
+  usage() {
+    const { pid } = this.child.process;
+    try {
+      const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
+      return { resident, descriptors: Number(execFileSync('sh', ['-c', `ls /proc/${pid}/fd | wc -l`], { encoding: 'utf8' })) };
+    } catch {
+      return undefined;
+    }
+  }
+}
+
+export const newKey = () => randomBytes(32).toString('base64');
