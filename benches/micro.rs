@@ -88,6 +88,7 @@ fn metadata(bencher: &mut Criterion) {
                 revocation_endpoint: &endpoint("/oauth/revoke"),
                 token_endpoint_auth_methods: &[AuthMethod::None, AuthMethod::ClientSecretBasic],
                 cimd_enabled: false,
+                id_jag_enabled: false,
             }))
             .unwrap()
         });

@@ -71,6 +71,7 @@ pub(super) fn gateway(
     let servers = Arc::new(servers(config)?);
     let identity = Arc::new(Identity::new(
         super::identity_provider::provider(config, client.clone(), clock.clone())?,
+        super::identity_provider::trusted_issuers(config, &client, &clock)?,
         identity::Settings {
             base_path: base_path.clone(),
             session_ttl: config.browser_login.session_ttl,

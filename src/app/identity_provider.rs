@@ -5,7 +5,7 @@ use anyhow::Context;
 use crate::{
     clock::Clock,
     config::{self, Config},
-    identity::{self, oidc},
+    identity::{self, id_jag, oidc},
     outbound,
 };
 
@@ -18,6 +18,23 @@ pub(super) fn provider(config: &Config, client: outbound::Client, clock: Clock) 
             identity::Provider::Oidc(Box::new(provider))
         }
     })
+}
+
+/// Whose identity assertions are believed; of the identity provider itself the keys are known.
+pub(super) fn trusted_issuers(
+    config: &Config,
+    client: &outbound::Client,
+    clock: &Clock,
+) -> anyhow::Result<id_jag::TrustedIssuers> {
+    let known = match &config.identity {
+        config::Identity::Oidc(oidc) => Some((oidc.issuer.as_str(), oidc.endpoints.jwks.as_ref())),
+        config::Identity::Dev { .. } => None,
+    };
+    let trusted = config.gateway.id_jag_issuers.iter().map(|config::IdJagIssuer { issuer, jwks }| {
+        let own = known.filter(|(own, _)| own == issuer).and_then(|(_, jwks)| jwks);
+        id_jag::TrustedIssuer { issuer: issuer.clone(), jwks: jwks.as_ref().or(own).cloned() }
+    });
+    id_jag::TrustedIssuers::new(trusted.collect(), client, clock).context("`gateway.idJagIssuers` cannot be used")
 }
 
 fn settings(oidc: &config::Oidc) -> oidc::ProviderSettings {

@@ -16,7 +16,13 @@ use crate::{
 };
 
 /// Answers a request to a discovery document, or says that the path is none.
-pub(super) fn answer(base_path: &BasePath, routes: &Routes, request: &Request) -> Option<Response> {
+pub(super) fn answer(
+    base_path: &BasePath,
+    routes: &Routes,
+    id_jag_enabled: bool,
+    request: &Request,
+) -> Option<Response> {
+    let authorization_server = |route| authorization_server(base_path, id_jag_enabled, request, route);
     let document = Document::at(&request.path)?;
     if request.method == Method::OPTIONS {
         return Some(cors::preflight("GET"));
@@ -25,10 +31,8 @@ pub(super) fn answer(base_path: &BasePath, routes: &Routes, request: &Request) -
         return Some(Response::method_not_allowed(&request.id, "GET, HEAD, OPTIONS").for_every_origin());
     }
     let found = match document {
-        Document::AuthorizationServer("") => Some(authorization_server(base_path, request, None)),
-        Document::AuthorizationServer(path) => {
-            routes.at(path).map(|route| authorization_server(base_path, request, Some(route)))
-        }
+        Document::AuthorizationServer("") => Some(authorization_server(None)),
+        Document::AuthorizationServer(path) => routes.at(path).map(|route| authorization_server(Some(route))),
         Document::ProtectedResource("") => routes.sole().map(|route| protected_resource(request, route, "")),
         Document::ProtectedResource(path) => {
             routes.at(path).map(|route| protected_resource(request, route, if path.ends_with('/') { "/" } else { "" }))
@@ -60,7 +64,12 @@ impl<'p> Document<'p> {
     }
 }
 
-fn authorization_server(base_path: &BasePath, request: &Request, route: Option<&Route>) -> Response {
+fn authorization_server(
+    base_path: &BasePath,
+    id_jag_enabled: bool,
+    request: &Request,
+    route: Option<&Route>,
+) -> Response {
     let origin = &request.origin;
     let issuer = route.map_or_else(|| origin.to_string(), |route| canonical(origin, route));
     let authorize = base_path.url(origin, AUTHORIZE) + route.map_or("", |route| &route.path);
@@ -72,6 +81,7 @@ fn authorization_server(base_path: &BasePath, request: &Request, route: Option<&
         revocation_endpoint: &base_path.url(origin, REVOKE),
         token_endpoint_auth_methods: &METHODS,
         cimd_enabled: false,
+        id_jag_enabled,
     }))
 }
 

@@ -89,7 +89,8 @@ impl AuthorizationServer {
 
     /// Answers a request to a discovery document, which lie at the origin root.
     pub fn discover(&self, request: &Request) -> Option<Response> {
-        metadata::answer(&self.settings.base_path, &self.routes, request)
+        let id_jag_enabled = !self.identity.trusted_issuers().is_empty();
+        metadata::answer(&self.settings.base_path, &self.routes, id_jag_enabled, request)
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::at::At;
 use crate::config::check::Check;
 use crate::config::file;
 use crate::config::file::{LogFormat, LogLevel};
+use crate::config::id_jag::IdJagIssuer;
 use crate::config::parse;
 use crate::config::problem::Fault;
 use crate::config::unavailable::Feature;
@@ -32,6 +33,8 @@ pub struct Gateway {
     pub refresh_grace: Duration,
     /// Whether clients may identify themselves with a Client ID Metadata Document.
     pub cimd_enabled: bool,
+    /// Identity providers whose identity assertions clients may redeem.
+    pub id_jag_issuers: Vec<IdJagIssuer>,
 }
 
 /// What is logged, and how.
@@ -72,6 +75,7 @@ impl Gateway {
             refresh_token_ttl: check.seconds(refresh, file::REFRESH_TOKEN_TTL_SECONDS, 60..=100 * YEAR),
             refresh_grace: check.seconds(&file.refresh_grace_seconds, file::REFRESH_GRACE_SECONDS, 0..=3600),
             cimd_enabled: file.cimd_enabled.get().copied().unwrap_or(true),
+            id_jag_issuers: IdJagIssuer::check_all(&file.id_jag_issuers, check),
         };
         if gateway.refresh_token_ttl < gateway.access_token_ttl {
             check.invalid(refresh, "at least accessTokenTtlSeconds, since a token ends with its grant");

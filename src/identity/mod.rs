@@ -2,6 +2,7 @@
 
 mod dev;
 mod error_page;
+pub mod id_jag;
 mod login;
 pub mod oidc;
 mod session;
@@ -47,6 +48,7 @@ pub struct Settings {
 /// Signs people in and out.
 pub struct Identity {
     provider: Provider,
+    trusted_issuers: id_jag::TrustedIssuers,
     settings: Settings,
     store: Arc<dyn Store>,
     key_ring: Arc<KeyRing>,
@@ -57,12 +59,13 @@ impl Identity {
     /// The identity side of one gateway.
     pub fn new(
         provider: Provider,
+        trusted_issuers: id_jag::TrustedIssuers,
         settings: Settings,
         store: Arc<dyn Store>,
         key_ring: Arc<KeyRing>,
         clock: Clock,
     ) -> Self {
-        Self { provider, settings, store, key_ring, clock }
+        Self { provider, trusted_issuers, settings, store, key_ring, clock }
     }
 
     /// Answers a request to one of the identity endpoints.
@@ -75,6 +78,11 @@ impl Identity {
             (SIGN_OUT, _) => Response::method_not_allowed(&request.id, "GET, HEAD, POST"),
             _ => Response::method_not_allowed(&request.id, "GET, HEAD"),
         }
+    }
+
+    /// Whose identity assertions are believed.
+    pub const fn trusted_issuers(&self) -> &id_jag::TrustedIssuers {
+        &self.trusted_issuers
     }
 
     /// Where a signed-in person can sign out.

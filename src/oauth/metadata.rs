@@ -21,6 +21,8 @@ pub struct AsMetadata<'a> {
     pub token_endpoint_auth_methods: &'a [AuthMethod],
     /// Whether client ids may be URLs of metadata documents.
     pub cimd_enabled: bool,
+    /// Whether identity assertions (ID-JAG) can be redeemed; whose stays unsaid.
+    pub id_jag_enabled: bool,
 }
 
 /// Authorization server metadata (RFC 8414 section 2).
@@ -33,7 +35,9 @@ pub struct AuthorizationServerDocument<'a> {
     revocation_endpoint: &'a str,
     scopes_supported: [&'static str; 2],
     response_types_supported: [&'static str; 1],
-    grant_types_supported: [&'static str; 2],
+    grant_types_supported: &'static [&'static str],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authorization_grant_profiles_supported: Option<[&'static str; 1]>,
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: &'a [AuthMethod],
     authorization_response_iss_parameter_supported: bool,
@@ -76,7 +80,8 @@ pub const fn authorization_server_document<'a>(metadata: &AsMetadata<'a>) -> Aut
         revocation_endpoint: metadata.revocation_endpoint,
         scopes_supported: [scope::TOOLS, scope::OFFLINE_ACCESS],
         response_types_supported: ["code"],
-        grant_types_supported: ["authorization_code", "refresh_token"],
+        grant_types_supported: if metadata.id_jag_enabled { &GRANT_TYPES } else { GRANT_TYPES.split_at(2).0 },
+        authorization_grant_profiles_supported: if metadata.id_jag_enabled { Some([ID_JAG]) } else { None },
         code_challenge_methods_supported: ["S256"],
         token_endpoint_auth_methods_supported: metadata.token_endpoint_auth_methods,
         authorization_response_iss_parameter_supported: true,
@@ -96,6 +101,12 @@ pub const fn protected_resource_document<'a>(metadata: &ResourceMetadata<'a>) ->
     }
 }
 
+/// The grant of RFC 7523 section 2.1.
+pub const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// The profile that says that the assertions of that grant are identity assertions.
+pub const ID_JAG: &str = "urn:ietf:params:oauth:grant-profile:id-jag";
+const GRANT_TYPES: [&str; 3] = ["authorization_code", "refresh_token", JWT_BEARER];
+
 #[cfg(test)]
 mod tests {
     use serde_json::{json, to_value};
@@ -110,6 +121,7 @@ mod tests {
         revocation_endpoint: "https://gw.example/oauth/revoke",
         token_endpoint_auth_methods: &[AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost],
         cimd_enabled: false,
+        id_jag_enabled: false,
     };
 
     /// RFC 8414 section 2, RFC 7636, RFC 9207 section 3.
@@ -135,6 +147,15 @@ mod tests {
     fn metadata_documents_as_client_ids_are_announced_only_where_they_work() {
         let document = authorization_server_document(&AsMetadata { cimd_enabled: true, ..METADATA });
         assert_eq!(to_value(document).unwrap()["client_id_metadata_document_supported"], true);
+    }
+
+    /// EMA section 6: the profile is the only sign that clients have, and needs the grant beside it.
+    #[test]
+    fn identity_assertions_are_announced_only_where_they_can_be_redeemed() {
+        let document = authorization_server_document(&AsMetadata { id_jag_enabled: true, ..METADATA });
+        let document = to_value(document).unwrap();
+        assert_eq!(document["authorization_grant_profiles_supported"], json!([ID_JAG]));
+        assert_eq!(document["grant_types_supported"], json!(["authorization_code", "refresh_token", JWT_BEARER]));
     }
 
     /// RFC 9728 sections 2 and 3.2: members without a value are left out.

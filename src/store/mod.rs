@@ -4,6 +4,7 @@
 //! so that two requests, two threads or two replicas can never both win. Times are parameters. Tokens, codes, client
 //! secrets and cookies come in as digests; nothing here can be presented by who reads the database.
 
+mod assertions;
 mod changes;
 mod clients;
 mod connections;
@@ -25,6 +26,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+pub use assertions::{AssertionRedemption, Assertions, RedeemedAssertion};
 pub use changes::{Change, Changes};
 pub use clients::{AuthMethod, Client, ClientId, Clients};
 pub use connections::{
@@ -50,7 +52,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Everything the gateway keeps; one value serves all threads.
 #[async_trait]
 pub trait Store:
-    Clients + Interactions + Grants + BrowserSessions + Connections + Keys + Send + Sync + 'static
+    Clients + Interactions + Grants + Assertions + BrowserSessions + Connections + Keys + Send + Sync + 'static
 {
     /// Brings the schema up to date under a lock; safe to call from several processes at once.
     async fn migrate(&self) -> Result<()>;

@@ -10,6 +10,7 @@ mod connect;
 mod consent;
 mod endpoints;
 mod health;
+mod id_jag;
 mod imports;
 mod login;
 mod metadata;

@@ -14,11 +14,11 @@ use sallyport::{
     clock::Timestamp,
     crypto::{Digest, random_token},
     store::{
-        AccessToken, BrowserSession, BrowserSessions, Changes, Client, ClientId, Clients, Code, ConnectFlow,
-        Connection, ConnectionKey, Connections, Error, Grant, GrantId, Grants, Interaction, InteractionId,
-        Interactions, IssuedTokens, Keys, Login, NewCode, NewGrant, OpenToken, Owner, RedeemedCode, RefreshToken,
-        RefreshedTokens, Result, Revoked, Rotation, SealedKind, SealedPlace, SealedSigningKey, SealedValue, Store,
-        SubjectId, UpstreamClient,
+        AccessToken, AssertionRedemption, Assertions, BrowserSession, BrowserSessions, Changes, Client, ClientId,
+        Clients, Code, ConnectFlow, Connection, ConnectionKey, Connections, Error, Grant, GrantId, Grants, Interaction,
+        InteractionId, Interactions, IssuedTokens, Keys, Login, NewCode, NewGrant, OpenToken, Owner, RedeemedAssertion,
+        RedeemedCode, RefreshToken, RefreshedTokens, Result, Revoked, Rotation, SealedKind, SealedPlace,
+        SealedSigningKey, SealedValue, Store, SubjectId, UpstreamClient,
     },
 };
 
@@ -199,6 +199,13 @@ impl BrowserSessions for FakeStore {
     }
 
     async fn end_session(&self, _digest: &Digest) -> Result<bool> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl Assertions for FakeStore {
+    async fn redeem_assertion(&self, _redemption: &AssertionRedemption, _now: Timestamp) -> Result<RedeemedAssertion> {
         Self::nothing()
     }
 }

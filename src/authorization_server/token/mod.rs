@@ -1,6 +1,7 @@
 //! The token endpoint (RFC 6749 section 3.2).
 
 mod code;
+mod jwt_bearer;
 mod refresh;
 
 use std::time::Duration;
@@ -13,7 +14,7 @@ use crate::{
     clock::Timestamp,
     crypto::{Digest, random_token},
     identity::log_store_failure,
-    oauth::{Params, TokenError},
+    oauth::{Params, TokenError, metadata::JWT_BEARER},
     store::{self, Client, Grant, IssuedTokens},
     web::{Request, Response, is_form},
 };
@@ -31,7 +32,8 @@ struct Granted<'a> {
     access_token: &'a str,
     token_type: &'static str,
     expires_in: u64,
-    refresh_token: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<&'a str>,
     scope: &'a str,
     resource: &'a str,
 }
@@ -50,6 +52,9 @@ impl AuthorizationServer {
         match params.get("grant_type") {
             Ok(Some("authorization_code")) => self.redeem_code(request, &params, &client).await,
             Ok(Some("refresh_token")) => self.refresh(request, &params, &client).await,
+            Ok(Some(JWT_BEARER)) if !self.identity.trusted_issuers().is_empty() => {
+                self.redeem_assertion(request, &params, &client).await
+            }
             Ok(Some(_)) => {
                 token_error(request, Some(&client), TokenError::UnsupportedGrantType, "unsupported_grant_type")
             }
@@ -101,7 +106,7 @@ impl Pair {
                 access_token: &self.access_token,
                 token_type: "Bearer",
                 expires_in: now.until(self.access_expires_at).as_secs(),
-                refresh_token: &self.refresh_token,
+                refresh_token: Some(&self.refresh_token),
                 scope,
                 resource: &grant.resource,
             },

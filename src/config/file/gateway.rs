@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::default::{
     ACCESS_TOKEN_TTL_SECONDS, REFRESH_GRACE_SECONDS, REFRESH_TOKEN_TTL_SECONDS, SESSION_TTL_SECONDS, STATE_TTL_SECONDS,
-    auto, flag, info, null, number,
+    auto, flag, info, nothing, null, number,
 };
 use crate::config::at::At;
 
@@ -37,6 +37,20 @@ pub struct Gateway {
     /// Whether clients may identify themselves with a Client ID Metadata Document.
     #[schemars(default = "flag::<true>")]
     pub cimd_enabled: At<bool>,
+    /// Identity providers whose identity assertions (ID-JAG) clients may redeem without a consent page.
+    #[schemars(default = "nothing")]
+    pub id_jag_issuers: At<Vec<IdJagIssuer>>,
+}
+
+/// An identity provider whose identity assertions are believed.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct IdJagIssuer {
+    /// The issuer, as its assertions spell it.
+    pub issuer: At<String>,
+    /// Its keys. Unset: those of `identity` if it is the same issuer, else discovered.
+    #[schemars(default = "null")]
+    pub jwks_url: At<String>,
 }
 
 /// What is logged, and how.

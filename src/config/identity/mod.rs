@@ -3,6 +3,8 @@
 mod derive;
 mod rule;
 
+pub use rule::issuer as issuer_url;
+
 use std::time::Duration;
 
 use url::Url;

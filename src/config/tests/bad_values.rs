@@ -21,6 +21,23 @@ fn assert_refused<'a>(rows: impl IntoIterator<Item = (String, &'a str, &'a str)>
 #[test]
 fn bad_sections_are_refused() {
     let rows = [
+        // gateway.idJagIssuers
+        (
+            "gateway: {idJagIssuers: [{}]}",
+            "1:26",
+            "gateway.idJagIssuers[0].issuer: missing: the issuer of the identity",
+        ),
+        ("gateway: {idJagIssuers: [{issuer: login.example.com}]}", "1:35", "expected the issuer's URL"),
+        (
+            "gateway: {idJagIssuers: [{issuer: \"https://a\", jwksUrl: /jwks}]}",
+            "1:57",
+            "jwksUrl: \"/jwks\" does not fit",
+        ),
+        (
+            "gateway: {idJagIssuers: [{issuer: \"https://a\"}, {issuer: \"https://a\"}]}",
+            "1:58",
+            "already used by `gateway.idJagIssuers[0].issuer`",
+        ),
         // Structure.
         ("sever: {}", "1:1", "sever: unknown key; did you mean `server`?"),
         ("server: {listn: []}", "1:10", "server.listn: unknown key; did you mean `listen`?"),

@@ -73,10 +73,7 @@ impl Metadata {
         let document = fetched.map_err(|error| Error::Discovery(Arc::new(error)))?.body;
         // Discovery section 4.3: identical, not just equivalent.
         if document.issuer != issuer {
-            return Err(Error::IssuerMismatch {
-                configured: issuer.to_owned(),
-                announced: document.issuer.chars().take(MAX_LOGGED).collect(),
-            });
+            return Err(mismatch(issuer, &document.issuer));
         }
         let endpoint = |configured: &Option<Url>, member, discovered: Option<String>| match configured {
             Some(url) => Ok(url.clone()),
@@ -106,8 +103,13 @@ pub(super) fn discovery_url(issuer: &str) -> Result<Url, url::ParseError> {
     format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/')).parse()
 }
 
+/// A document that is about another issuer than the configured one.
+pub(super) fn mismatch(configured: &str, announced: &str) -> Error {
+    Error::IssuerMismatch { configured: configured.to_owned(), announced: announced.chars().take(MAX_LOGGED).collect() }
+}
+
 /// An endpoint must be https, or have the scheme that the document itself came by.
-fn usable(endpoint: Option<String>, scheme: &str) -> Option<Url> {
+pub(super) fn usable(endpoint: Option<String>, scheme: &str) -> Option<Url> {
     let url: Url = endpoint?.parse().ok()?;
     (url.has_host() && (url.scheme() == "https" || url.scheme() == scheme)).then_some(url)
 }

@@ -7,12 +7,13 @@
 mod claims;
 mod error;
 mod exchange;
-mod id_token;
+pub(in crate::identity) mod id_token;
+pub(in crate::identity) mod issuer_keys;
 mod kept;
 mod keys;
 mod metadata;
 mod provider;
-mod signed;
+pub(in crate::identity) mod signed;
 mod userinfo;
 mod workos;
 

@@ -314,3 +314,5 @@ impl fmt::Debug for Provider {
 }
 
 const MAX_DOCUMENT: usize = 256 * 1024;
+/// For calls on which no setting bears.
+pub(super) const LIMITS: Limits = Limits { body: MAX_DOCUMENT, timeout: Duration::from_secs(10) };

@@ -12,6 +12,8 @@ use super::{IdTokenError, keys::KeySet};
 /// The content of a JWT that one of the keys signed.
 #[derive(Debug)]
 pub(in crate::identity) struct Signed {
+    /// `typ` of the header, as it is spelled.
+    pub(in crate::identity) typ: Option<String>,
     pub(super) algorithm: Algorithm,
     pub(in crate::identity) claims: Map<String, Value>,
 }
@@ -22,6 +24,7 @@ pub(in crate::identity) struct Signed {
 struct Header {
     alg: String,
     kid: Option<String>,
+    typ: Option<String>,
     crit: Option<Value>,
 }
 
@@ -38,7 +41,17 @@ pub(in crate::identity) fn open(token: &str, keys: &KeySet) -> Result<Signed, Id
         return Err(IdTokenError::Critical);
     }
     keys.verify(header.kid.as_deref(), algorithm, message, signature)?;
-    Ok(Signed { algorithm, claims: decode(payload)? })
+    Ok(Signed { typ: header.typ, algorithm, claims: decode(payload)? })
+}
+
+/// The issuer that a token claims to be of, which says whose keys to verify it with and nothing more.
+pub(in crate::identity) fn claimed_issuer(token: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Claimed {
+        iss: String,
+    }
+    let payload = token.split('.').nth(1).filter(|payload| payload.len() <= MAX_CLAIMS / 3 * 4)?;
+    decode::<Claimed>(payload).ok().map(|claimed| claimed.iss)
 }
 
 /// The allow-list: signatures with a key pair only, never `none`, never a shared secret.

@@ -1,5 +1,6 @@
 //! The contract suite: what every store promises, stated once and run on each of them.
 
+mod assertions;
 mod cleanup;
 mod clients;
 mod codes;

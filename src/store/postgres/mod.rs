@@ -4,6 +4,7 @@
 //! The statements are written for `read committed`: a statement that waited for a row lock looks at the row again.
 //! What is decided together is locked together, in the order code or token, then grant.
 
+mod assertions;
 mod cleanup;
 mod clients;
 mod connect;

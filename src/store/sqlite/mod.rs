@@ -3,6 +3,7 @@
 //! One thread writes and commits what waits together; a few read. Several processes may share the file, so the
 //! conditions stand in the statements and never in memory.
 
+mod assertions;
 mod cleanup;
 mod clients;
 mod connections;
