@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{endpoints::OwnEndpoints, key_file};
+use super::{endpoints::OwnEndpoints, key_file, policy};
 use crate::{
     authorization_server::{self, AuthorizationServer},
     clock::Clock,
@@ -69,6 +69,7 @@ pub(super) fn gateway(
     let prober = outbound::Prober::new(&outbound_settings, Arc::clone(&resolver))
         .context("the outbound HTTP client cannot start")?;
     let servers = Arc::new(servers(config)?);
+    let policies = Arc::new(policy::policies(config)?);
     let identity = Arc::new(Identity::new(
         super::identity_provider::provider(config, client.clone(), clock.clone())?,
         super::identity_provider::trusted_issuers(config, &client, &clock)?,
@@ -125,8 +126,9 @@ pub(super) fn gateway(
             connect,
             routes: Arc::clone(&routes),
         }),
-        resource_server: ResourceServer::new(store, changes, clock.clone()),
+        resource_server: ResourceServer::with_claims(store, changes, policy::claim_paths(config)?, clock.clone()),
         routes,
+        policies,
         servers,
         credentials: Arc::new(connections),
         origin_rules: OriginRules {

@@ -9,6 +9,7 @@ mod housekeeping;
 mod identity_provider;
 mod key_file;
 mod observe;
+mod policy;
 mod signals;
 mod streams;
 

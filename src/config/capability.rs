@@ -5,8 +5,8 @@ use serde_json::{Map, Value};
 use crate::config::at::{At, State};
 use crate::config::check::Check;
 use crate::config::file;
+use crate::config::parse;
 use crate::config::problem::Fault;
-use crate::config::unavailable::Feature;
 
 /// Which of an upstream's capabilities clients see. For each kind: `None` passes all, an empty list none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,10 @@ pub struct Capabilities {
     pub resource_templates: Option<Vec<Capability>>,
     /// Narrows further, by the caller's claims.
     pub access_control: Option<AccessControl>,
+    /// Methods of extensions that may pass although the filter does not know what they are about.
+    pub methods: Vec<String>,
+    /// Whether the section is there at all.
+    pub given: bool,
 }
 
 /// A visible capability and what clients read about it instead of what the upstream says.
@@ -38,6 +42,10 @@ pub struct Capability {
     pub annotations: Option<Map<String, Value>>,
     /// Merged into `_meta`.
     pub meta: Option<Map<String, Value>>,
+    /// With access control: the roles that see it.
+    pub roles: Vec<String>,
+    /// With access control: the groups that see it.
+    pub groups: Vec<String>,
 }
 
 /// Narrows the capabilities by the caller's roles and groups.
@@ -52,40 +60,57 @@ pub struct AccessControl {
 impl Capabilities {
     /// Checks the section.
     pub fn check(file: &file::Capabilities, check: &mut Check) -> Self {
+        let access_control = access_control(&file.access_control, check);
+        let controlled = !file.access_control.is_unset();
+        let lists = [file.tools.is_unset(), file.prompts.is_unset(), file.resources.is_unset()];
+        let given = controlled
+            || !file.methods.is_unset()
+            || !file.resource_templates.is_unset()
+            || lists.iter().any(|unset| !unset);
         Self {
-            tools: entries(&file.tools, check, |tool| Entry {
+            tools: entries(&file.tools, controlled, check, |tool| Entry {
                 key: &tool.name,
                 name: None,
                 description: &tool.description,
                 mime_type: None,
                 annotations: &tool.annotations,
                 meta: &tool.meta,
+                roles: &tool.roles,
+                groups: &tool.groups,
             }),
-            prompts: entries(&file.prompts, check, |prompt| Entry {
+            prompts: entries(&file.prompts, controlled, check, |prompt| Entry {
                 key: &prompt.name,
                 name: None,
                 description: &prompt.description,
                 mime_type: None,
                 annotations: &prompt.annotations,
                 meta: &prompt.meta,
+                roles: &prompt.roles,
+                groups: &prompt.groups,
             }),
-            resources: entries(&file.resources, check, |resource| Entry {
+            resources: entries(&file.resources, controlled, check, |resource| Entry {
                 key: &resource.uri,
                 name: Some(&resource.name),
                 description: &resource.description,
                 mime_type: Some(&resource.mime_type),
                 annotations: &resource.annotations,
                 meta: &resource.meta,
+                roles: &resource.roles,
+                groups: &resource.groups,
             }),
-            resource_templates: entries(&file.resource_templates, check, |template| Entry {
+            resource_templates: entries(&file.resource_templates, controlled, check, |template| Entry {
                 key: &template.uri_template,
                 name: Some(&template.name),
                 description: &template.description,
                 mime_type: Some(&template.mime_type),
                 annotations: &template.annotations,
                 meta: &template.meta,
+                roles: &template.roles,
+                groups: &template.groups,
             }),
-            access_control: access_control(&file.access_control, check),
+            access_control,
+            methods: check.parse_list(&file.methods, parse::line),
+            given,
         }
     }
 }
@@ -97,23 +122,33 @@ struct Entry<'f> {
     mime_type: Option<&'f At<String>>,
     annotations: &'f At<Map<String, Value>>,
     meta: &'f At<Map<String, Value>>,
+    roles: &'f At<Vec<At<String>>>,
+    groups: &'f At<Vec<At<String>>>,
 }
 
 fn entries<'f, T>(
     at: &'f At<Vec<T>>,
+    controlled: bool,
     check: &mut Check,
     entry: impl Fn(&'f T) -> Entry<'f>,
 ) -> Option<Vec<Capability>> {
     if matches!(at.state, State::Absent) {
         return None;
     }
-    check.features.push((Feature::Capabilities, at.place.clone()));
     let mut taken = Vec::new();
     let mut capabilities = Vec::new();
     for item in check.list(at) {
-        let Entry { key: at, name, description, mime_type, annotations, meta } = entry(item);
+        let Entry { key: at, name, description, mime_type, annotations, meta, roles, groups } = entry(item);
         check.require(at, "the upstream's name or URI of the capability");
         let key = check.text(at);
+        for classes in [roles, groups] {
+            if !controlled && !classes.is_unset() {
+                check.invalid(
+                    classes,
+                    "`capabilities.accessControl` on the same route, which roles and groups belong to",
+                );
+            }
+        }
         let capability = Capability {
             key: key.clone().unwrap_or_default(),
             name: name.and_then(|name| check.text(name)),
@@ -121,6 +156,8 @@ fn entries<'f, T>(
             mime_type: mime_type.and_then(|mime_type| check.text(mime_type)),
             annotations: annotations.get().cloned(),
             meta: meta.get().cloned(),
+            roles: check.parse_list(roles, parse::line),
+            groups: check.parse_list(groups, parse::line),
         };
         if let Some(key) = key {
             check.unique(&mut taken, key, &at.place, &at.shown);
@@ -137,7 +174,6 @@ fn access_control(at: &At<file::AccessControl>, check: &mut Check) -> Option<Acc
     }
     let file = at.get()?;
     check.require(&file.mode, NEEDS);
-    check.features.push((Feature::AccessControl, at.place.clone()));
     Some(AccessControl {
         role_claim: check.text(&file.role_claim).unwrap_or_else(|| file::ROLE_CLAIM.to_owned()),
         group_claim: check.text(&file.group_claim).unwrap_or_else(|| file::GROUP_CLAIM.to_owned()),

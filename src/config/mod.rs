@@ -4,6 +4,7 @@
 //! value [`at`] its place) → the checks of the sections → [`Config`]. Every step adds its problems to one list, so that
 //! one run reports all of them.
 
+mod access;
 mod at;
 mod capability;
 mod check;
@@ -26,6 +27,7 @@ mod tree;
 mod unavailable;
 mod upstream;
 
+pub use access::{Access, ClaimRule};
 pub use capability::{AccessControl, Capabilities, Capability};
 pub use describe::describe;
 pub use error::Error;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::config::access::Access;
 use crate::config::at::At;
 use crate::config::capability::Capabilities;
 use crate::config::check::Check;
@@ -22,6 +23,8 @@ pub struct Route {
     pub summary: String,
     /// The MCP server behind the route.
     pub upstream: Upstream,
+    /// Who may use the route.
+    pub access: Access,
     /// Which of the upstream's capabilities are visible.
     pub capabilities: Capabilities,
 }
@@ -80,10 +83,11 @@ impl Route {
             let shown = format!("the upstream id `{}`", upstream.id);
             check.unique(&mut taken.upstream_ids, upstream.id.clone(), &at.place, &shown);
         }
+        let access = Access::check(&file.access, check);
         let capabilities = Capabilities::check(&file.capabilities, check);
         let upstream = upstream?;
         let summary = summary.unwrap_or_else(|| upstream.display_name.clone());
-        Some(Self { path: path?, operation_id: operation_id?, summary, upstream, capabilities })
+        Some(Self { path: path?, operation_id: operation_id?, summary, upstream, access, capabilities })
     }
 }
 

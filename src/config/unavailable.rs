@@ -12,21 +12,13 @@ use crate::config::{Config, Place};
 pub enum Feature {
     /// An `authMode` of an upstream, given or by default.
     AuthMode(AuthMode),
-    /// `routes[].capabilities`.
-    Capabilities,
-    /// `routes[].capabilities.accessControl`.
-    AccessControl,
     /// `telemetry.otlpEndpoint`.
     OtlpTraces,
 }
 
 /// What is not available, and what the message calls it.
-const NOT_YET: &[(Feature, &str)] = &[
-    (Feature::AuthMode(AuthMode::IdJag), "authMode `id-jag`"),
-    (Feature::Capabilities, "the capability filter"),
-    (Feature::AccessControl, "access control by roles and groups"),
-    (Feature::OtlpTraces, "the export of traces"),
-];
+const NOT_YET: &[(Feature, &str)] =
+    &[(Feature::AuthMode(AuthMode::IdJag), "authMode `id-jag`"), (Feature::OtlpTraces, "the export of traces")];
 
 /// What the configuration asks for and the program cannot do. The program starts only if there is none.
 pub fn unavailable(config: &Config) -> Vec<Problem> {

@@ -25,6 +25,8 @@ impl Code {
     pub const INVALID_PARAMS: Self = Self(-32602);
     /// We failed.
     pub const INTERNAL_ERROR: Self = Self(-32603);
+    /// There is no such resource (MCP up to 2025-11-25).
+    pub const RESOURCE_NOT_FOUND: Self = Self(-32002);
     /// A header is missing, or does not agree with the body (MCP 2026-07-28).
     pub const HEADER_MISMATCH: Self = Self(-32020);
     /// The client lacks a capability that the request needs (MCP 2026-07-28).
@@ -124,9 +126,10 @@ mod tests {
             Code::MISSING_CAPABILITY,
             Code::UNSUPPORTED_VERSION,
             Code::URL_ELICITATION_REQUIRED,
+            Code::RESOURCE_NOT_FOUND,
         ];
         let numbers = defined.map(Code::as_i32);
-        assert_eq!(numbers, [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022, -32042]);
+        assert_eq!(numbers, [-32700, -32600, -32601, -32602, -32603, -32020, -32021, -32022, -32042, -32002]);
         for status in 100..=999 {
             let code = Code::of_status(StatusCode::from_u16(status).unwrap()).as_i32();
             assert!(!(-32768..=-32000).contains(&code));

@@ -2,6 +2,7 @@
 
 pub mod connect_required;
 mod error;
+pub mod filter;
 mod head;
 mod message;
 pub mod modern;

@@ -26,31 +26,62 @@ pub enum Misfit {
     Version(String),
 }
 
+/// What the body of a request says that its headers repeat.
+#[derive(Debug, Clone, Copy)]
+pub struct Claims<'a> {
+    /// The method.
+    pub method: &'a str,
+    /// The protocol version in `_meta`.
+    pub version: Option<&'a str>,
+    /// Whether `_meta` holds the client's capabilities.
+    pub has_capabilities: bool,
+    /// The parameter that names what the request is about, if its method has one.
+    pub name: Option<&'a str>,
+}
+
 /// Checks `_meta`, and that the headers say the same as the body, so that whoever routes by headers is not deceived.
 pub fn check(head: &Head<'_>, request: &Request<'_>) -> Result<ClientAbilities, Misfit> {
-    if REMOVED.contains(&&*request.method) {
+    let meta = request.params.object("_meta").unwrap_or_default();
+    let capabilities = meta.object(CLIENT_CAPABILITIES);
+    let name = naming_member(&request.method).and_then(|member| request.params.string(member));
+    check_claims(
+        head,
+        &Claims {
+            method: &request.method,
+            version: meta.string(PROTOCOL_VERSION).as_deref(),
+            has_capabilities: capabilities.is_some(),
+            name: name.as_deref(),
+        },
+    )?;
+    let url = capabilities.and_then(|capabilities| capabilities.object("elicitation")?.object("url"));
+    Ok(ClientAbilities { url_elicitation: url.is_some() })
+}
+
+/// The same for a request of which this much is known.
+pub fn check_claims(head: &Head<'_>, claims: &Claims<'_>) -> Result<(), Misfit> {
+    if REMOVED.contains(&claims.method) {
         return Err(Misfit::Removed);
     }
-    let meta = request.params.object("_meta").unwrap_or_default();
-    let version = meta.string(PROTOCOL_VERSION).ok_or(Misfit::Meta(PROTOCOL_VERSION))?;
-    let capabilities = meta.object(CLIENT_CAPABILITIES).ok_or(Misfit::Meta(CLIENT_CAPABILITIES))?;
+    let version = claims.version.ok_or(Misfit::Meta(PROTOCOL_VERSION))?;
+    if !claims.has_capabilities {
+        return Err(Misfit::Meta(CLIENT_CAPABILITIES));
+    }
     if version.parse().ok() != head.version {
         return Err(Misfit::Header("MCP-Protocol-Version"));
     }
     if head.version != Some(Version::V2026_07_28) {
-        return Err(Misfit::Version(version));
+        return Err(Misfit::Version(version.to_owned()));
     }
-    if head.method != Some(&*request.method) {
+    if head.method != Some(claims.method) {
         return Err(Misfit::Header("Mcp-Method"));
     }
-    if let Some(member) = naming_member(&request.method) {
+    if naming_member(claims.method).is_some() {
         let name = head.name.and_then(decode);
-        if name.is_none() || name != request.params.string(member) {
+        if name.is_none() || name.as_deref() != claims.name {
             return Err(Misfit::Header("Mcp-Name"));
         }
     }
-    let url = capabilities.object("elicitation").and_then(|elicitation| elicitation.object("url"));
-    Ok(ClientAbilities { url_elicitation: url.is_some() })
+    Ok(())
 }
 
 /// Whether a request without the header of the modern era claims in its body to be of it.
@@ -113,8 +144,10 @@ fn decode(value: &str) -> Option<String> {
     }
 }
 
-const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
-const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
+/// The member of `_meta` that names the protocol version.
+pub const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
+/// The member of `_meta` that lists what the client can do.
+pub const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// What the legacy era had and the modern one has not.
 const REMOVED: [&str; 7] = [

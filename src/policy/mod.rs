@@ -1,14 +1,76 @@
-//! Turns a `Principal` and a call into a `Permit` or a denial.
+//! Turns a `Principal` and a call into a `Permit`, a denial, or a narrowed view of what there is.
 
-use std::sync::Arc;
+mod access;
+mod capabilities;
+mod view;
 
-use crate::{resource_server::Principal, routes::Route};
+use std::{collections::HashMap, sync::Arc};
 
-/// The proof that a principal may use a route. Only [`admit`] makes one.
+pub use access::{Access, Rule};
+pub use capabilities::{AccessControl, Capabilities, Capability};
+pub use view::CallerView;
+
+use crate::{
+    resource_server::{ClaimPath, Claims, Principal},
+    routes::Route,
+};
+
+/// What the operator said about who may use a route, and what of it.
+#[derive(Debug, Default)]
+pub struct Policy {
+    /// Who may use the route.
+    pub access: Access,
+    /// What there is to see; everything if it is not said.
+    pub capabilities: Option<Capabilities>,
+}
+
+/// The policies of all routes that have one, by operation id.
+#[derive(Debug, Default)]
+pub struct Policies(HashMap<String, Arc<Policy>>);
+
+/// The proof that a principal may use a route. Only [`Policies::admit`] makes one.
 #[derive(Debug, Clone)]
 pub struct Permit {
     principal: Arc<Principal>,
     route: Arc<Route>,
+    policy: Option<Arc<Policy>>,
+}
+
+/// The route is not for this user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the user may not use the route")]
+pub struct Denied;
+
+impl Policies {
+    /// The policies of these routes.
+    pub fn new(policies: impl IntoIterator<Item = (String, Policy)>) -> Self {
+        Self(policies.into_iter().map(|(operation_id, policy)| (operation_id, Arc::new(policy))).collect())
+    }
+
+    /// Admits a principal to the route that its token was proven for.
+    ///
+    /// The token's audience and scope are the whole policy of a route that names no other.
+    pub fn admit(&self, principal: Arc<Principal>, route: Arc<Route>) -> Result<Permit, Denied> {
+        let policy = self.0.get(&route.operation_id).cloned();
+        match &policy {
+            Some(policy) if !policy.access.admits(principal.claims()) => Err(Denied),
+            _ => Ok(Permit { principal, route, policy }),
+        }
+    }
+
+    /// Whether a user with these claims may use a route.
+    pub fn may_use(&self, operation_id: &str, claims: &serde_json::Map<String, serde_json::Value>) -> bool {
+        let Some(policy) = self.0.get(operation_id) else { return true };
+        policy.access.admits(&Claims::of(&policy.claim_paths(), claims))
+    }
+}
+
+impl Policy {
+    /// The claims that the policy asks for.
+    pub fn claim_paths(&self) -> Vec<ClaimPath> {
+        let of_capabilities = self.capabilities.iter().flat_map(Capabilities::claim_paths);
+        self.access.claim_paths().chain(of_capabilities).cloned().collect()
+    }
 }
 
 impl Permit {
@@ -26,11 +88,10 @@ impl Permit {
     pub fn route(&self) -> &Route {
         &self.route
     }
-}
 
-/// Admits a principal to the route that its token was proven for.
-///
-/// The token's audience and scope are the whole policy of a route that names no other.
-pub fn admit(principal: Arc<Principal>, route: Arc<Route>) -> Permit {
-    Permit { principal, route }
+    /// What there is to see for the principal; none if that is everything.
+    pub fn view(&self) -> Option<CallerView> {
+        let policy = self.policy.clone().filter(|policy| policy.capabilities.is_some())?;
+        Some(CallerView::new(policy, Arc::clone(&self.principal)))
+    }
 }

@@ -25,6 +25,7 @@ use super::{
     cors::{AllowedOrigins, Caller},
     exchange::Exchange,
     failure::Failure,
+    filter::{Filter, Unfiltered},
     limits,
     open::{Step, Stop},
     origins::Origins,
@@ -33,6 +34,7 @@ use super::{
     underway::{self, End, Underway},
 };
 use crate::{
+    policy::Policies,
     resource_server::{Refusal, ResourceServer},
     routes::Routes,
     telemetry::Telemetry,
@@ -45,6 +47,7 @@ pub struct Gateway {
     pub(super) endpoints: Arc<dyn Endpoints>,
     pub(super) resource_server: Arc<ResourceServer>,
     pub(super) routes: Arc<Routes>,
+    pub(super) policies: Arc<Policies>,
     pub(super) targets: Targets,
     pub(super) origins: Origins,
     pub(super) allowed_origins: AllowedOrigins,
@@ -65,6 +68,7 @@ impl Gateway {
             endpoints: parts.endpoints,
             resource_server: parts.resource_server,
             routes: parts.routes,
+            policies: parts.policies,
             origins: Origins::new(parts.origin_rules),
             allowed_origins: parts.allowed_origins,
             resolver: parts.resolver,
@@ -286,6 +290,11 @@ impl ProxyHttp for Gateway {
         if head.status.is_informational() {
             return Ok(());
         }
+        if let Some(filter) = &mut exchange.filter
+            && let Err(Unfiltered) = filter.head(head, session.req_header().version)?
+        {
+            return Err(exchange.fail(Failure::UpstreamUnreadable));
+        }
         head.insert_header("X-Request-Id", exchange.id().as_str())?;
         if let Caller::Page(_) = exchange.caller {
             for (name, value) in exchange.caller.headers() {
@@ -306,8 +315,24 @@ impl ProxyHttp for Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> pingora::Result<Option<Duration>> {
+        if let Some(Err(Unfiltered)) = exchange.filter.as_mut().map(|filter| filter.body(body, end)) {
+            return Err(exchange.fail(Failure::UpstreamUnreadable));
+        }
         exchange.notes.see_answer(body.as_ref(), end);
         Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        _trailers: &mut http::HeaderMap,
+        exchange: &mut Exchange,
+    ) -> pingora::Result<Option<Bytes>> {
+        match exchange.filter.as_mut().map(Filter::rest) {
+            Some(Err(Unfiltered)) => Err(exchange.fail(Failure::UpstreamUnreadable)),
+            Some(Ok(rest)) => Ok(rest),
+            None => Ok(None),
+        }
     }
 
     fn error_while_proxy(

@@ -9,6 +9,7 @@ use super::{
     access::Notes,
     cors::Caller,
     failure::{Failure, Form},
+    filter::Filter,
     relay::{Redirects, Target},
     underway::{Line, Place},
 };
@@ -53,6 +54,8 @@ pub struct Exchange {
     pub sessionless: bool,
     /// The whole request body, where it may be needed again.
     pub body: Option<Bytes>,
+    /// What narrows the answer, where the route shows only a part of its upstream.
+    pub filter: Option<Filter>,
     /// The redirects followed so far.
     pub redirects: Redirects,
     /// How many addresses of the upstream were tried in vain.
@@ -99,6 +102,7 @@ impl Exchange {
             mcp_session: None,
             sessionless: false,
             body: None,
+            filter: None,
             redirects: Redirects::default(),
             addresses_tried: 0,
             addresses_known: 1,

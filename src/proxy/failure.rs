@@ -53,6 +53,8 @@ pub enum Failure {
     UpstreamTimeout,
     /// The upstream's answer broke off or does not parse.
     UpstreamBroken,
+    /// The upstream's answer is of a form that the capability filter cannot read, or too large for it.
+    UpstreamUnreadable,
     /// The upstream refused the credential that the gateway sent.
     UpstreamUnauthorized,
     /// The upstream redirected where the gateway does not follow.
@@ -149,6 +151,7 @@ impl Failure {
             Self::UpstreamUnreachable
             | Self::UpstreamTls
             | Self::UpstreamBroken
+            | Self::UpstreamUnreadable
             | Self::UpstreamUnauthorized
             | Self::UpstreamRedirect => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -178,6 +181,7 @@ impl Failure {
             Self::UpstreamTls => "upstream_tls",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::UpstreamBroken => "upstream_broken",
+            Self::UpstreamUnreadable => "upstream_unreadable",
             Self::UpstreamUnauthorized => "upstream_unauthorized",
             Self::UpstreamRedirect => "upstream_redirect",
             Self::CredentialUnavailable(_) => "credential_unavailable",
@@ -208,6 +212,7 @@ impl Failure {
             Self::UpstreamTls => "No secure connection to the upstream could be made.",
             Self::UpstreamTimeout => "The upstream did not answer.",
             Self::UpstreamBroken => "The upstream's answer broke off.",
+            Self::UpstreamUnreadable => "The upstream's answer cannot be read.",
             Self::UpstreamUnauthorized => "The upstream refused the gateway's credential.",
             Self::UpstreamRedirect => "The upstream redirected to where the gateway does not follow.",
             Self::CredentialUnavailable(_) => "The credential for the upstream cannot be renewed at the moment.",
@@ -223,6 +228,7 @@ impl Failure {
             | Self::UpstreamTls
             | Self::UpstreamTimeout
             | Self::UpstreamBroken
+            | Self::UpstreamUnreadable
             | Self::UpstreamUnauthorized
             | Self::UpstreamRedirect
             | Self::CredentialUnavailable(_) => Fault::Upstream,

@@ -12,6 +12,7 @@ mod edge;
 mod endpoint;
 mod exchange;
 mod failure;
+mod filter;
 mod limits;
 mod open;
 mod origins;
@@ -48,6 +49,7 @@ pub use underway::{Edge, Underway};
 use crate::{
     clock::Clock,
     crypto::KeyRing,
+    policy::Policies,
     resource_server::ResourceServer,
     routes::Routes,
     telemetry::Telemetry,
@@ -63,6 +65,8 @@ pub struct Parts {
     pub resource_server: Arc<ResourceServer>,
     /// The MCP routes.
     pub routes: Arc<Routes>,
+    /// Who may use the routes, and what of them.
+    pub policies: Arc<Policies>,
     /// The upstream of every route.
     pub servers: Arc<Servers>,
     /// Where the credentials of connections come from.

@@ -11,13 +11,14 @@ use super::{
     endpoint,
     exchange::Exchange,
     failure::Failure,
+    filter::Filter,
     limits::{self, ReadError},
     refusal::Denial,
     relay,
     router::{self, Destination},
 };
 use crate::{
-    mcp, policy,
+    mcp,
     upstream::NoCredential,
     web::{Origin, RequestId, Response},
 };
@@ -99,7 +100,10 @@ impl Gateway {
             .authenticate(&head.headers, origin, &route)
             .await
             .map_err(|refusal| Stop::Denied(Denial::of(refusal, &head.headers)))?;
-        let permit = policy::admit(principal, Arc::clone(&route));
+        let permit = self
+            .policies
+            .admit(principal, Arc::clone(&route))
+            .map_err(|_denied| Stop::Denied(Denial::NotForThisUser))?;
         let head = session.req_header();
         if head.method == Method::HEAD {
             exchange.permit = Some(permit);
@@ -137,12 +141,14 @@ impl Gateway {
         if exchange.mcp_session.as_ref().is_some_and(|session| session.plain.is_none()) {
             return Err(Failure::UnknownSession.into());
         }
-        if !exchange.by_connection && !target.server.follow_redirects {
+        let view = permit.view();
+        if !exchange.by_connection && !target.server.follow_redirects && view.is_none() {
             limits::send_continue(session).await?;
             return Ok(Step::Relay);
         }
         exchange.body = Some(relay::buffer_for_replay(session).await?);
-        let answer = if exchange.by_connection { self.resume(session, exchange) } else { None };
+        let resumed = if exchange.by_connection { self.resume(session, exchange) } else { None };
+        let answer = resumed.or_else(|| Filter::open(session.req_header(), exchange, view?));
         Ok(answer.map_or(Step::Relay, Step::Answer))
     }
 }

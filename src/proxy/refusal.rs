@@ -18,6 +18,8 @@ pub enum Denial {
     SeveralTokens,
     /// A token in the query only, where none is read.
     TokenInQuery,
+    /// The token is good, and the route is not for its user.
+    NotForThisUser,
 }
 
 impl Denial {
@@ -41,6 +43,7 @@ impl Denial {
             Self::Token(Refusal::InsufficientScope) => "insufficient_scope",
             Self::Token(Refusal::Unavailable(_)) => "store_unavailable",
             Self::SeveralTokens => "invalid_request",
+            Self::NotForThisUser => "access_denied",
         }
     }
 
@@ -52,6 +55,10 @@ impl Denial {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return answer(status, "temporarily_unavailable", "Access tokens cannot be checked at the moment.", id)
                 .with(header::RETRY_AFTER, RETRY_AFTER);
+        }
+        if let Self::NotForThisUser = self {
+            // Without a challenge: no other token of this user would open the route.
+            return answer(StatusCode::FORBIDDEN, "access_denied", "This service is not available to you.", id);
         }
         let error = self.error(headers);
         let response = match error {
@@ -71,7 +78,7 @@ impl Denial {
             Self::Token(Refusal::Malformed | Refusal::Invalid | Refusal::InvalidAudience) => {
                 Some(BearerError::InvalidToken)
             }
-            Self::Token(Refusal::Missing | Refusal::Unavailable(_)) | Self::TokenInQuery => None,
+            Self::Token(Refusal::Missing | Refusal::Unavailable(_)) | Self::TokenInQuery | Self::NotForThisUser => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! The warm path is one SHA-256, one cache look-up and a few comparisons. An entry is believed for [`STALENESS`]; after
 //! that, or when a revocation is announced, the store is asked again. Expiry and audience are checked every time.
 
+mod claims;
 mod principal;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 use quick_cache::sync::Cache;
 use thiserror::Error;
 
+pub use claims::{ClaimPath, ClaimPaths, Claims};
 pub use principal::Principal;
 
 use crate::{
@@ -58,6 +60,7 @@ pub enum Refusal {
 pub struct ResourceServer {
     store: Arc<dyn Store>,
     clock: Clock,
+    claim_paths: ClaimPaths,
     cache: Cache<Digest, Arc<Entry>>,
     changes: AtomicU64,
 }
@@ -70,7 +73,13 @@ struct Entry {
 impl ResourceServer {
     /// A resource server that forgets what `changes` announces.
     pub fn new(store: Arc<dyn Store>, changes: &Changes, clock: Clock) -> Arc<Self> {
-        let server = Arc::new(Self { store, clock, cache: Cache::new(CACHED_TOKENS), changes: AtomicU64::new(0) });
+        Self::with_claims(store, changes, ClaimPaths::default(), clock)
+    }
+
+    /// The same with principals of whom these claims are known.
+    pub fn with_claims(store: Arc<dyn Store>, changes: &Changes, claim_paths: ClaimPaths, clock: Clock) -> Arc<Self> {
+        let server =
+            Arc::new(Self { store, clock, claim_paths, cache: Cache::new(CACHED_TOKENS), changes: AtomicU64::new(0) });
         let weak = Arc::downgrade(&server);
         changes.subscribe(move |change| {
             if let Some(server) = weak.upgrade() {
@@ -119,13 +128,18 @@ impl ResourceServer {
         }
         TOKEN_MISSES.count();
         let changes = self.changes.load(Ordering::Acquire);
-        let Some(AccessToken { grant, expires_at }) =
+        let Some(AccessToken { grant, expires_at, claims }) =
             self.store.access_token(&digest, now).await.map_err(Refusal::Unavailable)?
         else {
             self.cache.remove(&digest);
             return Err(Refusal::Invalid);
         };
-        let principal = Arc::new(Principal::proven(digest, grant, expires_at));
+        let principal = Arc::new(Principal::proven(
+            digest,
+            self.claim_paths.project(&grant.operation_id, &claims),
+            grant,
+            expires_at,
+        ));
         self.cache.insert(digest, Arc::new(Entry { principal: Arc::clone(&principal), loaded_at: now }));
         if self.changes.load(Ordering::Acquire) != changes {
             self.cache.remove(&digest);

@@ -1,5 +1,6 @@
 //! Who is asking: proven by an access token.
 
+use super::Claims;
 use crate::{
     clock::Timestamp,
     crypto::Digest,
@@ -14,11 +15,12 @@ pub struct Principal {
     token: Digest,
     grant: Grant,
     expires_at: Timestamp,
+    claims: Claims,
 }
 
 impl Principal {
-    pub(super) fn proven(token: Digest, grant: Grant, expires_at: Timestamp) -> Self {
-        Self { token, grant, expires_at }
+    pub(super) fn proven(token: Digest, claims: Claims, grant: Grant, expires_at: Timestamp) -> Self {
+        Self { token, grant, expires_at, claims }
     }
 
     /// The digest of the token that proved it.
@@ -44,6 +46,11 @@ impl Principal {
     /// The scope, space separated.
     pub fn scope(&self) -> &str {
         &self.grant.scope
+    }
+
+    /// What the identity provider said of the user at the last login, as far as the route's policy asks for it.
+    pub const fn claims(&self) -> &Claims {
+        &self.claims
     }
 
     /// When the token ends.

@@ -117,6 +117,8 @@ pub struct AccessToken {
     pub grant: Grant,
     /// When it ends.
     pub expires_at: Timestamp,
+    /// The claims of the user, a JSON object; an empty one of a user who never signed in here.
+    pub claims: String,
 }
 
 /// An access token by which something is open that nobody asks about again, such as a stream.

@@ -4,6 +4,9 @@
 mod edge_endpoints;
 mod edge_log;
 mod edge_tls;
+mod filter_access;
+mod filter_answers;
+mod filter_requests;
 mod relay_access;
 mod relay_browsers;
 mod relay_credentials;

@@ -21,8 +21,9 @@ use pingora::{
 use sallyport::{
     clock::Clock,
     crypto::{Key, KeyRing},
+    policy::{Policies, Policy},
     proxy::{self, AllowedOrigins, Endpoints, Gateway, Parts, Resolve, Underway},
-    resource_server::ResourceServer,
+    resource_server::{ClaimPaths, ResourceServer},
     routes::{Route, Routes},
     store::Changes,
     telemetry::{self, Telemetry},
@@ -62,6 +63,7 @@ pub struct TestEdge {
 /// An edge to be started.
 pub struct Builder {
     servers: Vec<(String, Server)>,
+    policies: Vec<(String, Policy)>,
     origin_rules: OriginRules,
     allowed_origins: AllowedOrigins,
     resolver: Arc<dyn Resolve>,
@@ -130,6 +132,12 @@ impl Builder {
         self.route_with(name, url, |server| server.credential = credentials::user_oauth())
     }
 
+    /// With a policy of a route.
+    pub fn policy(mut self, name: &str, policy: Policy) -> Self {
+        self.policies.push((name.to_owned(), policy));
+        self
+    }
+
     /// With these origin rules.
     pub fn origins(mut self, rules: OriginRules) -> Self {
         self.origin_rules = rules;
@@ -168,8 +176,14 @@ impl Builder {
         let key = Key { id: "k1".to_owned(), bytes: Zeroizing::new([7; 32]) };
         let gateway = Gateway::new(Parts {
             endpoints: Arc::new(EchoEndpoints),
-            resource_server: ResourceServer::new(Arc::clone(&store) as _, &self.changes, self.clock.clone()),
+            resource_server: ResourceServer::with_claims(
+                Arc::clone(&store) as _,
+                &self.changes,
+                ClaimPaths::new(self.policies.iter().map(|(name, policy)| (name.clone(), policy.claim_paths()))),
+                self.clock.clone(),
+            ),
             routes: Arc::new(Routes::new(self.servers.iter().map(|(name, _)| route(name)))),
+            policies: Arc::new(Policies::new(self.policies)),
             servers: Arc::new(Servers::new(self.servers)),
             origin_rules: self.origin_rules,
             allowed_origins: self.allowed_origins,
@@ -235,6 +249,7 @@ impl TestEdge {
             underway: Underway::new(&changes),
             changes,
             servers: Vec::new(),
+            policies: Vec::new(),
             origin_rules: OriginRules::default(),
             allowed_origins: AllowedOrigins::default(),
             resolver: Arc::new(FixedResolver(vec![IpAddr::from([127, 0, 0, 1])])),

@@ -27,6 +27,7 @@ use sallyport::{
 pub struct FakeStore {
     tokens: Mutex<HashMap<Digest, AccessToken>>,
     down: AtomicBool,
+    claims: Mutex<String>,
 }
 
 impl FakeStore {
@@ -45,7 +46,10 @@ impl FakeStore {
             created_at: now,
             expires_at: never,
         };
-        self.tokens.lock().unwrap().insert(Digest::of(&token), AccessToken { grant, expires_at: never });
+        self.tokens.lock().unwrap().insert(
+            Digest::of(&token),
+            AccessToken { grant, expires_at: never, claims: self.claims.lock().unwrap().clone() },
+        );
         token
     }
 
@@ -60,6 +64,11 @@ impl FakeStore {
         let token = tokens.get_mut(&Digest::of(token)).expect("a token of ours");
         token.expires_at = expires_at;
         token.grant.id.clone()
+    }
+
+    /// The claims of whoever gets a token from now on.
+    pub fn set_claims(&self, claims: &serde_json::Value) {
+        *self.claims.lock().unwrap() = claims.to_string();
     }
 
     /// From now on every question fails.

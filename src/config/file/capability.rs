@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::default::{groups, null, roles, section};
+use super::default::{groups, nothing, null, roles, section};
 use super::server::allow_text;
 use crate::config::at::At;
 
@@ -27,6 +27,9 @@ pub struct Capabilities {
     /// Narrows further, by the caller's claims.
     #[schemars(default = "section")]
     pub access_control: At<AccessControl>,
+    /// Methods of extensions that may pass although the filter does not know what they are about.
+    #[schemars(default = "nothing")]
+    pub methods: At<Vec<At<String>>>,
 }
 
 /// A visible tool: its name, or a mapping that also overrides what clients read about it.
@@ -46,6 +49,12 @@ pub struct Tool {
     #[serde(rename = "_meta")]
     #[schemars(default = "null")]
     pub meta: At<Map<String, Value>>,
+    /// With access control: the roles that see it.
+    #[schemars(default = "nothing")]
+    pub roles: At<Vec<At<String>>>,
+    /// With access control: the groups that see it.
+    #[schemars(default = "nothing")]
+    pub groups: At<Vec<At<String>>>,
 }
 
 /// A visible prompt: its name, or a mapping that also overrides what clients read about it.
@@ -65,6 +74,12 @@ pub struct Prompt {
     #[serde(rename = "_meta")]
     #[schemars(default = "null")]
     pub meta: At<Map<String, Value>>,
+    /// With access control: the roles that see it.
+    #[schemars(default = "nothing")]
+    pub roles: At<Vec<At<String>>>,
+    /// With access control: the groups that see it.
+    #[schemars(default = "nothing")]
+    pub groups: At<Vec<At<String>>>,
 }
 
 /// A visible resource: its URI, or a mapping that also overrides what clients read about it.
@@ -90,6 +105,12 @@ pub struct Resource {
     #[serde(rename = "_meta")]
     #[schemars(default = "null")]
     pub meta: At<Map<String, Value>>,
+    /// With access control: the roles that see it.
+    #[schemars(default = "nothing")]
+    pub roles: At<Vec<At<String>>>,
+    /// With access control: the groups that see it.
+    #[schemars(default = "nothing")]
+    pub groups: At<Vec<At<String>>>,
 }
 
 /// A visible resource template: its URI template, or a mapping that also overrides what clients read about it.
@@ -115,6 +136,12 @@ pub struct ResourceTemplate {
     #[serde(rename = "_meta")]
     #[schemars(default = "null")]
     pub meta: At<Map<String, Value>>,
+    /// With access control: the roles that see it.
+    #[schemars(default = "nothing")]
+    pub roles: At<Vec<At<String>>>,
+    /// With access control: the groups that see it.
+    #[schemars(default = "nothing")]
+    pub groups: At<Vec<At<String>>>,
 }
 
 /// Narrows the capabilities by the caller's claims.

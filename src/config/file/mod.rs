@@ -1,5 +1,6 @@
 //! The configuration file as it is written: every key, its type, its default. Nothing is validated here.
 
+mod access;
 mod capability;
 mod default;
 mod gateway;
@@ -8,6 +9,7 @@ mod route;
 mod server;
 mod upstream;
 
+pub use access::*;
 pub use capability::*;
 pub use default::*;
 pub use gateway::*;

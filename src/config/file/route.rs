@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::default::{null, section};
-use super::{Capabilities, Upstream};
+use super::{Access, Capabilities, Upstream};
 use crate::config::at::At;
 
 /// An MCP endpoint that clients see, with the upstream MCP server behind it.
@@ -20,6 +20,9 @@ pub struct Route {
     pub summary: At<String>,
     /// The MCP server behind the route.
     pub upstream: Upstream,
+    /// Who may use the route. Unset: everybody who can sign in.
+    #[schemars(default = "section")]
+    pub access: Access,
     /// Which of the upstream's capabilities are visible. Unset: all.
     #[schemars(default = "section")]
     pub capabilities: Capabilities,

@@ -269,12 +269,34 @@ fn bad_capabilities_are_refused() {
         ("resourceTemplates: [{uri: a, uriTemplate: b}]", "6:28", "uri: unknown key"),
         ("accessControl: {}", "6:22", "accessControl.mode: missing: `mode: rolesAndGroups`"),
         ("accessControl: {mode: roles}", "6:29", "\"roles\" is not allowed here; allowed: rolesAndGroups"),
+        ("tools: [{name: a, roles: [x]}]", "6:32", "`capabilities.accessControl` on the same route"),
+        ("accessControl: {mode: rolesAndGroups}, tools: [{name: a, roles: x}]", "6:71", "roles: expected a list"),
+        ("methods: [\"\"]", "6:17", "methods[0]: \"\" does not fit"),
         ("toolz: []", "6:7", "did you mean `tools`?"),
     ];
     let text = |keys: &str| {
         format!(
             "identity: {{provider: dev}}\nroutes:\n  - {{path: /mcp, operationId: a, upstream: {{url: \"https://a\"}},\n    \
              capabilities:\n    {{\n      {keys}}}}}\n"
+        )
+    };
+    assert_refused(rows.map(|(keys, place, words)| (text(keys), place, words)));
+}
+
+#[test]
+fn bad_access_rules_are_refused() {
+    let rows = [
+        ("allow: ", "6:12", "access.allow: expected a list, found nothing"),
+        ("allow: [groups]", "6:15", "allow[0]: expected a mapping"),
+        ("allow: [{claim: groups}]", "6:15", "allow[0].anyOf: missing"),
+        ("deny: [{anyOf: [a]}]", "6:14", "deny[0].claim: missing"),
+        ("deny: [{claim: groups, anyOf: []}]", "6:37", "at least one value"),
+        ("denied: []", "6:7", "access.denied: unknown key; allowed: allow, deny"),
+    ];
+    let text = |keys: &str| {
+        format!(
+            "identity: {{provider: dev}}\nroutes:\n  - {{path: /mcp, operationId: a, upstream: {{url: \"https://a\"}},\n    \
+             access:\n    {{\n      {keys}}}}}\n"
         )
     };
     assert_refused(rows.map(|(keys, place, words)| (text(keys), place, words)));

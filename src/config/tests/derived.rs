@@ -178,6 +178,11 @@ fn omitted_and_empty_capabilities_differ() {
     };
     assert_eq!(capabilities("tools: []").tools, Some(Vec::new()));
     assert_eq!(capabilities("tools: []").prompts, None);
+    assert!(capabilities("tools: []").given && capabilities("methods: [a/b]").given && !capabilities("").given);
+    let controlled = capabilities("accessControl: {mode: rolesAndGroups}, tools: [{name: a, roles: [r], groups: [g]}]");
+    let tool = &controlled.tools.as_ref().unwrap()[0];
+    assert_eq!((&*tool.roles, &*tool.groups), (&["r".to_owned()][..], &["g".to_owned()][..]));
+    assert_eq!(controlled.access_control.unwrap().role_claim, "roles");
     let resources =
         capabilities("resources: [\"a:b\", {uri: \"a:c\", name: C, mimeType: text/plain, _meta: {x: [1, null]}}]");
     let resources = resources.resources.unwrap();
@@ -240,17 +245,9 @@ fn no_secret_is_in_the_debug_output_or_the_description() {
 
 #[test]
 fn what_the_program_cannot_do_yet_is_named_with_its_place() {
-    let config = load_valid(
-        &with_upstream("authMode: id-jag").replace("    upstream:", "    capabilities: {tools: []}\n    upstream:"),
-    );
+    let config = load_valid(&with_upstream("authMode: id-jag"));
     let lines: Vec<String> = unavailable(&config).iter().map(ToString::to_string).collect();
-    assert_eq!(
-        lines,
-        [
-            "8:17: routes[0].upstream.authMode: authMode `id-jag` is not available in this version",
-            "5:27: routes[0].capabilities.tools: the capability filter is not available in this version",
-        ]
-    );
+    assert_eq!(lines, ["7:17: routes[0].upstream.authMode: authMode `id-jag` is not available in this version"]);
     assert_eq!(unavailable(&load_valid(&with_sections(""))), []);
 }
 

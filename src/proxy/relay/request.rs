@@ -32,7 +32,7 @@ pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Se
     clean.set_uri(uri);
     clean.set_version(head.version);
     for (name, value) in &head.headers {
-        if passes(name) && !(exchange.sessionless && *name == LAST_EVENT_ID) {
+        if passes(name) && !withheld(name, exchange) {
             clean.append_header(name, value)?;
         }
     }
@@ -87,6 +87,20 @@ fn frame(
 
 fn chunked(client: &RequestHeader) -> bool {
     client.headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+/// Whether a header does not go upstream with this exchange although it may with others.
+///
+/// An answer that is narrowed must come uncoded. What repeats the body in the headers was compared with it in the modern
+/// era only; in the older one it would be a second truth beside the one that was judged.
+fn withheld(name: &HeaderName, exchange: &Exchange) -> bool {
+    if exchange.sessionless && *name == LAST_EVENT_ID {
+        return true;
+    }
+    exchange.filter.is_some()
+        && (*name == header::ACCEPT_ENCODING
+            || (!exchange.sessionless
+                && (*name == MCP_METHOD || *name == "mcp-name" || name.as_str().starts_with("mcp-param-"))))
 }
 
 /// Whether a client's header goes upstream.

@@ -101,12 +101,18 @@ impl Grants for SqliteStore {
         self.read(move |connection| {
             first(
                 connection,
-                "SELECT a.expires_at AS token_expires_at,
+                "SELECT a.expires_at AS token_expires_at, COALESCE(u.claims, '{}') AS claims,
                         g.id, g.subject, g.client_id, g.operation_id, g.resource, g.scope, g.created_at, g.expires_at
-                 FROM access_tokens a JOIN grants g ON g.id = a.grant_id
+                 FROM access_tokens a JOIN grants g ON g.id = a.grant_id LEFT JOIN users u ON u.subject = g.subject
                  WHERE a.digest = ?1 AND a.expires_at > ?2 AND g.revoked_at IS NULL AND g.expires_at > ?2",
                 params![digest, now],
-                |row| Ok(AccessToken { grant: grant(row)?, expires_at: column(row, "token_expires_at")? }),
+                |row| {
+                    Ok(AccessToken {
+                        grant: grant(row)?,
+                        expires_at: column(row, "token_expires_at")?,
+                        claims: column(row, "claims")?,
+                    })
+                },
             )
         })
         .await

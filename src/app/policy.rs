@@ -1,0 +1,77 @@
+//! From the checked configuration to the policies of the routes.
+
+use anyhow::bail;
+use serde_json::Value;
+
+use crate::{
+    config::{self, Config},
+    mcp::filter::{Kind, Projection, UriTemplate},
+    policy::{Access, AccessControl, Capabilities, Capability, Policies, Policy, Rule},
+    resource_server::{ClaimPath, ClaimPaths},
+};
+
+/// The policies of all routes that have one.
+pub(super) fn policies(config: &Config) -> anyhow::Result<Policies> {
+    let policies = config.routes.iter().map(|route| Ok((route.operation_id.clone(), policy(route)?)));
+    Ok(Policies::new(policies.collect::<anyhow::Result<Vec<_>>>()?))
+}
+
+/// The claims that the policies ask for.
+pub(super) fn claim_paths(config: &Config) -> anyhow::Result<ClaimPaths> {
+    let paths = config.routes.iter().map(|route| Ok((route.operation_id.clone(), policy(route)?.claim_paths())));
+    Ok(ClaimPaths::new(paths.collect::<anyhow::Result<Vec<_>>>()?))
+}
+
+/// The policy of one route.
+pub(super) fn policy(route: &config::Route) -> anyhow::Result<Policy> {
+    let rule = |rule: &config::ClaimRule| Rule { claim: ClaimPath::new(&rule.claim), any_of: rule.any_of.clone() };
+    let rules = |list: &[config::ClaimRule]| list.iter().map(rule).collect::<Vec<_>>();
+    Ok(Policy {
+        access: Access { allow: route.access.allow.as_deref().map(rules), deny: rules(&route.access.deny) },
+        capabilities: if route.capabilities.given { Some(capabilities(route)?) } else { None },
+    })
+}
+
+fn capabilities(route: &config::Route) -> anyhow::Result<Capabilities> {
+    let given = &route.capabilities;
+    let mut capabilities = Capabilities::new(given.access_control.as_ref().map(|control| AccessControl {
+        role_claim: ClaimPath::new(&control.role_claim),
+        group_claim: ClaimPath::new(&control.group_claim),
+    }));
+    for (kind, list) in [
+        (Kind::Tool, &given.tools),
+        (Kind::Prompt, &given.prompts),
+        (Kind::Resource, &given.resources),
+        (Kind::ResourceTemplate, &given.resource_templates),
+    ] {
+        let Some(list) = list else { continue };
+        if kind == Kind::ResourceTemplate
+            && let Some(bad) = list.iter().find(|entry| UriTemplate::parse(&entry.key).is_none())
+        {
+            bail!(
+                "`capabilities.resourceTemplates` of the route `{}`: `{}` is not a URI template (RFC 6570)",
+                route.operation_id,
+                bad.key
+            );
+        }
+        capabilities.show(kind, list.iter().map(capability));
+    }
+    capabilities.pass_methods(given.methods.clone());
+    Ok(capabilities)
+}
+
+fn capability(entry: &config::Capability) -> Capability {
+    let text = |text: &Option<String>| text.as_deref().map(|text| Value::from(text).to_string());
+    Capability {
+        key: entry.key.clone(),
+        projection: Projection {
+            name: text(&entry.name),
+            description: text(&entry.description),
+            mime_type: text(&entry.mime_type),
+            annotations: entry.annotations.clone(),
+            meta: entry.meta.clone(),
+        },
+        roles: entry.roles.clone(),
+        groups: entry.groups.clone(),
+    }
+}
