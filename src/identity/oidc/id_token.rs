@@ -7,10 +7,12 @@ use serde_json::{Map, Value};
 
 use super::{
     IdTokenError,
-    keys::KeySet,
     signed::{self, Signed, date, text},
 };
-use crate::{clock::Timestamp, crypto::constant_time_eq};
+use crate::{
+    clock::Timestamp,
+    crypto::{KeySet, constant_time_eq},
+};
 
 /// What the token must say to be of this login.
 pub(super) struct Expected<'a> {

@@ -8,12 +8,15 @@ use url::Url;
 use super::{
     Error, IdTokenError,
     kept::Kept,
-    keys::{KeySet, KeySetDocument},
     metadata::{discovery_url, mismatch, usable},
     provider::LIMITS,
     signed::{self, Signed},
 };
-use crate::{clock::Clock, outbound};
+use crate::{
+    clock::Clock,
+    crypto::{KeySet, KeySetDocument},
+    outbound,
+};
 
 /// An issuer and its keys, fetched when first needed and kept like those of the identity provider.
 pub(in crate::identity) struct IssuerKeys {

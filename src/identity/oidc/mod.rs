@@ -10,7 +10,6 @@ mod exchange;
 pub(in crate::identity) mod id_token;
 pub(in crate::identity) mod issuer_keys;
 mod kept;
-mod keys;
 mod metadata;
 mod provider;
 pub(in crate::identity) mod signed;

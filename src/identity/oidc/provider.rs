@@ -18,13 +18,12 @@ use super::{
     exchange::{self, Redemption},
     id_token::{self, Expected, Verified},
     kept::Kept,
-    keys::{KeySet, KeySetDocument},
     metadata::{Metadata, SecretIn, discovery_url},
     userinfo, workos,
 };
 use crate::{
     clock::Clock,
-    crypto::{Secret, random_token, s256},
+    crypto::{KeySet, KeySetDocument, Secret, random_token, s256},
     outbound::{self, Limits},
 };
 

@@ -15,13 +15,12 @@ use super::{
     claims::Tokens,
     exchange::{Client, Redemption, error_code},
     id_token::{Verified, check_issuer, check_times, subject},
-    keys::KeySet,
     metadata::Metadata,
     signed::{self, text},
 };
 use crate::{
     clock::Timestamp,
-    crypto::Secret,
+    crypto::{KeySet, Secret},
     outbound::{self, Limits},
 };
 

@@ -1,4 +1,4 @@
-//! The provider's public keys.
+//! The public keys of somebody who signs JWTs.
 
 use std::str::FromStr as _;
 
@@ -9,18 +9,17 @@ use jsonwebtoken::{
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::IdTokenError;
-use crate::crypto::jwt;
+use super::{jwt, signed_jwt::SignedJwtError};
 
 /// A key set document (RFC 7517 section 5).
-#[derive(Debug, Deserialize)]
-pub(in crate::identity) struct KeySetDocument {
+#[derive(Debug, Clone, Deserialize)]
+pub struct KeySetDocument {
     keys: Vec<Value>,
 }
 
 /// The keys of a set that can verify signatures; all others are left out, as RFC 7517 section 5 advises.
-#[derive(Debug)]
-pub(in crate::identity) struct KeySet(Vec<Key>);
+#[derive(Debug, Default)]
+pub struct KeySet(Vec<Key>);
 
 #[derive(Debug)]
 struct Key {
@@ -31,8 +30,14 @@ struct Key {
 }
 
 impl KeySet {
-    pub(in crate::identity) fn new(document: KeySetDocument) -> Self {
+    /// The usable ones of a document's first 64 keys.
+    pub fn new(document: KeySetDocument) -> Self {
         Self(document.keys.into_iter().take(MAX_KEYS).filter_map(Key::parse).collect())
+    }
+
+    /// Whether there is no key that could verify anything.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Checks `signature` with the keys that fit: by `kid` if both sides name one, by type and `alg` always.
@@ -42,15 +47,15 @@ impl KeySet {
         algorithm: Algorithm,
         message: &str,
         signature: &str,
-    ) -> Result<(), IdTokenError> {
+    ) -> Result<(), SignedJwtError> {
         let mut fitting = self.0.iter().filter(|key| key.fits(kid, algorithm)).peekable();
         if fitting.peek().is_none() {
-            return Err(IdTokenError::UnknownKey);
+            return Err(SignedJwtError::UnknownKey);
         }
         let verified = fitting.any(|key| {
             jwt::verify(algorithm, &key.public, message.as_bytes(), signature).is_ok_and(|verified| verified)
         });
-        if verified { Ok(()) } else { Err(IdTokenError::Signature) }
+        if verified { Ok(()) } else { Err(SignedJwtError::Signature) }
     }
 }
 
