@@ -31,6 +31,7 @@ pub async fn prepare(store: &dyn Store, now: Timestamp) {
         redirect_uris: vec![REDIRECT.to_owned()],
         auth_method: AuthMethod::None,
         secret_digest: None,
+        keys: None,
         created_at: now,
         last_used_at: now,
     };
@@ -66,6 +67,7 @@ pub async fn grant(store: &dyn Store, person: &str, operation_id: &str, resource
         issuer: ISSUER.to_owned(),
         scope: "mcp:tools".to_owned(),
         error: None,
+        ask_again: false,
         session: None,
         created_at: now,
         expires_at: later,

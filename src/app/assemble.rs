@@ -88,7 +88,7 @@ pub(super) fn gateway(
         Arc::clone(&key_ring),
         clock.clone(),
         AuthorizationClient::new(client.clone(), client_key, clock.clone()),
-        Discovery::new(client, prober, clock.clone()),
+        Discovery::new(client.clone(), prober, clock.clone()),
         base_path.clone(),
     );
     connections.follow(changes);
@@ -110,11 +110,13 @@ pub(super) fn gateway(
             grant_ttl: config.gateway.refresh_token_ttl,
             refresh_grace: config.gateway.refresh_grace,
             interaction_ttl: config.browser_login.state_ttl,
+            cimd_enabled: config.gateway.cimd_enabled,
         },
         Arc::clone(&routes),
         Arc::clone(&identity),
         Arc::clone(&connect) as Arc<dyn ConnectPrompts>,
         Arc::clone(&store),
+        client,
         Arc::clone(changes),
         clock.clone(),
     );

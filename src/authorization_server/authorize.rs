@@ -6,14 +6,20 @@
 
 use http::StatusCode;
 
-use super::AuthorizationServer;
+use super::{
+    AuthorizationServer,
+    clients::{Client, NoClient},
+};
 use crate::{
     clock::Timestamp,
     crypto::random_token,
     identity::{SETUP, Then, Trouble, setup_location, store_trouble, trouble_page},
-    oauth::{AuthorizationError, CodeChallenge, Duplicate, Params, PkceError, RedirectTarget, ResourceUri, scope},
+    oauth::{
+        AuthorizationError, CodeChallenge, Duplicate, Params, PkceError, RedirectTarget, RegisteredRedirect,
+        ResourceUri, scope,
+    },
     routes::Route,
-    store::{Client, ClientId, Interaction, InteractionId},
+    store::{ClientId, Interaction, InteractionId},
     web::{Origin, Request, Response},
 };
 
@@ -29,6 +35,37 @@ struct Asked {
 /// What is wrong with a request: what the client is told, and the reason for the log.
 struct Flaw(AuthorizationError, &'static str);
 
+/// Where the answer is to go.
+enum Redirect {
+    /// One of the client's redirect URIs.
+    Matched(RedirectTarget),
+    /// What the request says; the client's document will be looked at once the person has signed in, and nothing goes
+    /// anywhere before.
+    Claimed(RegisteredRedirect),
+    /// The request leaves it to the document, which may have only one.
+    Implied,
+}
+
+impl Redirect {
+    fn of(client: Option<&Client>, requested: Option<&str>) -> Option<Self> {
+        match client {
+            Some(client) => RedirectTarget::matched(&client.redirect_uris, requested).ok().map(Self::Matched),
+            None => match requested {
+                Some(requested) => RegisteredRedirect::parse(requested).ok().map(Self::Claimed),
+                None => Some(Self::Implied),
+            },
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            Self::Matched(target) => target.as_str(),
+            Self::Claimed(redirect) => redirect.as_str(),
+            Self::Implied => "",
+        }
+    }
+}
+
 impl AuthorizationServer {
     /// Accepts an authorization request; `route_path` is what follows the endpoint's path.
     pub(super) async fn authorize(&self, request: &Request, route_path: &str) -> Response {
@@ -42,27 +79,31 @@ impl AuthorizationServer {
         let Ok(params) = Params::parse(request.query.as_deref().unwrap_or_default().as_bytes()) else {
             return refused(request, None, &Trouble::MALFORMED);
         };
-        let client = match self.client(&params).await {
-            Ok(Some(client)) => client,
-            Ok(None) => return refused(request, None, &UNKNOWN_CLIENT),
-            Err(error) => return store_trouble(request, &error),
+        let Ok(Some(client_id)) = params.get("client_id").map(|id| id.map(ClientId::new)) else {
+            return refused(request, None, &UNKNOWN_CLIENT);
         };
-        let Some(target) = params
-            .get("redirect_uri")
-            .ok()
-            .and_then(|requested| RedirectTarget::matched(&client.redirect_uris, requested).ok())
-        else {
-            return refused(request, Some(&client.id), &FOREIGN_REDIRECT);
-        };
-        let state = match params.get("state") {
-            Ok(state) => state.map(ToOwned::to_owned),
-            Err(_duplicate) => return refused(request, Some(&client.id), &Trouble::MALFORMED),
-        };
-        let issuer = implied.map_or_else(|| request.origin.to_string(), |route| canonical(&request.origin, route));
         let signed_in = match self.identity.signed_in(request).await {
             Ok(signed_in) => signed_in,
             Err(error) => return store_trouble(request, &error),
         };
+        let client = match &signed_in {
+            Some(_) => self.clients.find(&client_id).await.map(Some),
+            None => self.clients.find_at_hand(&client_id).await,
+        };
+        let client = match client {
+            Ok(client) => client,
+            Err(error) => return no_client_page(request, &client_id, &error),
+        };
+        let Some(redirect) =
+            params.get("redirect_uri").ok().and_then(|requested| Redirect::of(client.as_ref(), requested))
+        else {
+            return refused(request, Some(&client_id), &FOREIGN_REDIRECT);
+        };
+        let state = match params.get("state") {
+            Ok(state) => state.map(ToOwned::to_owned),
+            Err(_duplicate) => return refused(request, Some(&client_id), &Trouble::MALFORMED),
+        };
+        let issuer = implied.map_or_else(|| request.origin.to_string(), |route| canonical(&request.origin, route));
         let (asked, flaw) = match self.check(&params, &request.origin, implied) {
             Ok(asked) => (asked, None),
             Err(flaw) => (Asked::default(), Some(flaw)),
@@ -70,8 +111,8 @@ impl AuthorizationServer {
         let now = self.clock.now();
         let interaction = Interaction {
             id: InteractionId(random_token("")),
-            client_id: client.id,
-            redirect_uri: target.as_str().to_owned(),
+            client_id,
+            redirect_uri: redirect.as_str().to_owned(),
             state,
             code_challenge: asked.code_challenge,
             operation_id: asked.operation_id,
@@ -79,14 +120,15 @@ impl AuthorizationServer {
             issuer,
             scope: asked.scope,
             error: flaw.as_ref().map(|Flaw(error, _)| error.as_str().to_owned()),
+            ask_again: asks_again(&params),
             session: signed_in.as_ref().map(|signed_in| *signed_in.digest()),
             created_at: now,
             expires_at: now.plus(self.settings.interaction_ttl),
         };
         if let Some(Flaw(error, reason)) = flaw {
             log_refusal(request, Some(&interaction.client_id), reason);
-            if signed_in.is_some() {
-                return Response::see_other(&failure(&target, error.as_str(), &interaction)).because(reason);
+            if let (Some(_), Redirect::Matched(target)) = (&signed_in, &redirect) {
+                return Response::see_other(&failure(target, error.as_str(), &interaction)).because(reason);
             }
         }
         self.begin(request, &interaction, now).await
@@ -108,13 +150,6 @@ impl AuthorizationServer {
         match self.store.touch_client(&interaction.client_id, now).await {
             Ok(()) => prompt,
             Err(error) => store_trouble(request, &error),
-        }
-    }
-
-    async fn client(&self, params: &Params) -> crate::store::Result<Option<Client>> {
-        match params.get("client_id") {
-            Ok(Some(id)) => self.store.client(&ClientId::new(id)).await,
-            Ok(None) | Err(_) => Ok(None),
         }
     }
 
@@ -194,6 +229,28 @@ const fn pkce_reason(error: PkceError) -> &'static str {
     }
 }
 
+/// Whether the client wants the person to be asked whatever was consented to before (OpenID Connect Core section
+/// 3.1.2.1). Whoever wants another sign-in or another account does not want an earlier answer either.
+fn asks_again(params: &Params) -> bool {
+    let prompt = params.get("prompt").ok().flatten().unwrap_or_default();
+    prompt.split(' ').any(|one| matches!(one, "consent" | "login" | "select_account"))
+}
+
+/// The page for a client that cannot be told, and the line that says why.
+pub(super) fn no_client_page(request: &Request, id: &ClientId, error: &NoClient) -> Response {
+    let (host, source) = match error {
+        NoClient::Store(error) => return store_trouble(request, error),
+        NoClient::Unknown => return refused(request, Some(id), &UNKNOWN_CLIENT),
+        NoClient::Url(_) => return refused(request, Some(id), &UNKNOWN_CLIENT.because(error.reason())),
+        NoClient::Document { host, source } => (host, source),
+    };
+    tracing::warn!(event = "mcp_auth_client_document_failed", requestId = %request.id, clientId = %id,
+        outcome = "failure", failureOrigin = "client", reasonCode = error.reason(), error = %source,
+        "the metadata document of a client is not usable");
+    let page = if error.is_passing() { &UNREADABLE_CLIENT } else { &INVALID_CLIENT };
+    trouble_page(request, &Trouble { details: &[("Application", host.as_str())], ..*page })
+}
+
 /// The page for a request that is answered to nobody but the person.
 fn refused(request: &Request, client: Option<&ClientId>, trouble: &Trouble<'_>) -> Response {
     log_refusal(request, client, trouble.reason);
@@ -224,7 +281,25 @@ pub(super) const UNKNOWN_CLIENT: Trouble<'static> = Trouble {
     details: &[],
 };
 
-const FOREIGN_REDIRECT: Trouble<'static> = Trouble {
+const UNREADABLE_CLIENT: Trouble<'static> = Trouble {
+    status: StatusCode::BAD_GATEWAY,
+    reason: "unreadable_client_document",
+    title: "The application cannot be checked at the moment",
+    happened: "The gateway could not read the page on which the application says who it is. You were not sent there.",
+    next: "Try again in a few minutes. If it keeps happening, tell your administrator the request id.",
+    details: &[],
+};
+
+const INVALID_CLIENT: Trouble<'static> = Trouble {
+    status: StatusCode::BAD_REQUEST,
+    reason: "invalid_client_document",
+    title: "The application does not say who it is",
+    happened: "What the application's own site says about it is not complete or contradicts itself.",
+    next: "There is nothing that you can do about it here. Tell the application's makers, or your administrator the request id.",
+    details: &[],
+};
+
+pub(super) const FOREIGN_REDIRECT: Trouble<'static> = Trouble {
     status: StatusCode::BAD_REQUEST,
     reason: "foreign_redirect_uri",
     title: "This request is not safe to answer",

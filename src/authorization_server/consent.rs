@@ -1,35 +1,44 @@
 //! The consent page: what the person decides, and what follows from it.
 //!
-//! Consent is asked for every authorization, also of a client that was approved before: a public client cannot prove
-//! that it is the one that was approved (OAuth 2.1, "Client Impersonation").
+//! Consent is asked for every authorization, also of a client that was approved before, unless the client is proven to be
+//! the one that was approved (OAuth 2.1, "Client Impersonation") and nothing else differs: see `remembered`.
 
 use http::StatusCode;
 use url::Url;
 
 use super::{
     AuthorizationServer, CODE_TTL,
-    authorize::{UNKNOWN_CLIENT, UNKNOWN_ROUTE, canonical, failure},
+    authorize::{FOREIGN_REDIRECT, UNKNOWN_ROUTE, canonical, failure, no_client_page},
+    clients::{Client, Known},
 };
 use crate::{
     crypto::{Digest, random_token},
     identity::{SETUP, SignedIn, Trouble, page_response, setup_location, store_trouble, trouble_page},
     interaction::{Dependency, DependencyState, is_ready},
-    oauth::{AuthorizationError, Params, RedirectTarget},
-    pages::{self, ClientIdentity, Consent, LocalHref, Redirect, Upstream, UpstreamState, safe_text},
+    oauth::{AuthorizationError, NoMatch, Params, RedirectTarget},
+    pages::{self, ClientIdentity, Consent, LocalHref, Redirect, Upstream, UpstreamState, safe_host, safe_text},
     routes::Route,
-    store::{self, Client, Grant, GrantId, Interaction, InteractionId, NewCode},
+    store::{self, Grant, GrantId, Interaction, InteractionId, NewCode},
     web::{Request, Response, is_form},
 };
 
 /// An interaction under way, in the hands of the person it belongs to.
-struct Open {
-    signed_in: SignedIn,
-    interaction: Interaction,
-    target: RedirectTarget,
+pub(super) struct Open {
+    pub(super) signed_in: SignedIn,
+    pub(super) interaction: Interaction,
+    pub(super) client: Client,
+    pub(super) target: RedirectTarget,
+}
+
+/// When the person consented to what is granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Consented {
+    Now,
+    Before,
 }
 
 impl AuthorizationServer {
-    /// Shows the consent page of an interaction that this browser may decide.
+    /// Shows the consent page of an interaction that this browser may decide, or goes on where that was decided before.
     pub(super) async fn show_consent(&self, request: &Request) -> Response {
         let query = request.query.as_deref().unwrap_or_default();
         let Ok(params) = Params::parse(query.as_bytes()) else { return refused(request, &Trouble::MALFORMED) };
@@ -40,15 +49,21 @@ impl AuthorizationServer {
         if let Some(error) = &open.interaction.error {
             return self.end(request, &open, error).await;
         }
-        match self.parties(request, &open.interaction).await {
-            Ok((client, route)) => match self.dependencies(&open, route).await {
-                Ok(dependencies) => match self.page(&open, &client, route, dependencies) {
-                    Some(page) => page_response(&page, StatusCode::OK),
-                    None => trouble_page(request, &Trouble::BROKEN),
-                },
-                Err(error) => store_trouble(request, &error),
-            },
-            Err(page) => page,
+        let Some(route) = self.route_of(request, &open.interaction) else { return refused(request, &UNKNOWN_ROUTE) };
+        let dependencies = match self.dependencies(&open, route).await {
+            Ok(dependencies) => dependencies,
+            Err(error) => return store_trouble(request, &error),
+        };
+        if is_ready(&dependencies) {
+            match self.is_remembered(&open).await {
+                Ok(true) => return self.grant(request, &open, Consented::Before).await,
+                Ok(false) => {}
+                Err(error) => return store_trouble(request, &error),
+            }
+        }
+        match self.page(&open, route, dependencies) {
+            Some(page) => page_response(&page, StatusCode::OK),
+            None => trouble_page(request, &Trouble::BROKEN),
         }
     }
 
@@ -99,34 +114,28 @@ impl AuthorizationServer {
             Ok(None) => return Err(stale("stale_interaction")),
             Err(error) => return Err(store_trouble(request, &error)),
         };
-        match RedirectTarget::from_stored(&interaction.redirect_uri) {
-            Ok(target) => Ok(Open { signed_in, interaction, target }),
-            Err(error) => {
-                tracing::error!(event = "mcp_auth_store_failed", requestId = %request.id, %error,
-                    "an interaction holds an impossible redirect URI");
-                Err(trouble_page(request, &Trouble::BROKEN))
-            }
+        let client = match self.clients.find(&interaction.client_id).await {
+            Ok(client) => client,
+            Err(error) => return Err(no_client_page(request, &interaction.client_id, &error)),
+        };
+        let requested = Some(interaction.redirect_uri.as_str()).filter(|uri| !uri.is_empty());
+        match RedirectTarget::matched(&client.redirect_uris, requested) {
+            Ok(target) => Ok(Open { signed_in, interaction, client, target }),
+            Err(NoMatch) => Err(refused(request, &FOREIGN_REDIRECT)),
         }
     }
 
-    /// The client and the route of an interaction; either may have gone while the person was deciding.
-    async fn parties(&self, request: &Request, interaction: &Interaction) -> Result<(Client, &Route), Response> {
-        let route = self.routes.of(&interaction.operation_id);
-        let Some(route) = route.filter(|route| canonical(&request.origin, route) == interaction.resource) else {
-            return Err(refused(request, &UNKNOWN_ROUTE));
-        };
-        match self.store.client(&interaction.client_id).await {
-            Ok(Some(client)) => Ok((client, route)),
-            Ok(None) => Err(refused(request, &UNKNOWN_CLIENT)),
-            Err(error) => Err(store_trouble(request, &error)),
-        }
+    /// The route of an interaction; it may have gone while the person was deciding.
+    fn route_of(&self, request: &Request, interaction: &Interaction) -> Option<&Route> {
+        let route = self.routes.of(&interaction.operation_id).map(AsRef::as_ref);
+        route.filter(|route| canonical(&request.origin, route) == interaction.resource)
     }
 
     async fn approve(&self, request: &Request, open: &Open) -> Response {
-        let Open { signed_in, interaction, target } = open;
-        let dependencies = match self.parties(request, interaction).await {
-            Ok((_, route)) => self.dependencies(open, route).await,
-            Err(page) => return page,
+        let interaction = &open.interaction;
+        let dependencies = match self.route_of(request, interaction) {
+            Some(route) => self.dependencies(open, route).await,
+            None => return refused(request, &UNKNOWN_ROUTE),
         };
         match dependencies {
             Ok(dependencies) if is_ready(&dependencies) => {}
@@ -136,6 +145,12 @@ impl AuthorizationServer {
             }
             Err(error) => return store_trouble(request, &error),
         }
+        self.grant(request, open, Consented::Now).await
+    }
+
+    /// Makes the grant that the person consented to, and sends the browser back to the client with a code for it.
+    async fn grant(&self, request: &Request, open: &Open, consented: Consented) -> Response {
+        let Open { signed_in, interaction, target, .. } = open;
         let now = self.clock.now();
         let code = random_token("ac_");
         let grant = Grant {
@@ -150,7 +165,7 @@ impl AuthorizationServer {
         };
         let kept = NewCode {
             digest: Digest::of(&code),
-            redirect_uri: interaction.redirect_uri.clone(),
+            redirect_uri: target.as_str().to_owned(),
             code_challenge: interaction.code_challenge.clone(),
             expires_at: now.plus(CODE_TTL).min(grant.expires_at),
         };
@@ -158,7 +173,11 @@ impl AuthorizationServer {
             Ok(true) => {
                 tracing::info!(event = "mcp_auth_consent_approved", requestId = %request.id,
                     clientId = %grant.client_id, subjectId = %grant.subject, operationId = %grant.operation_id,
-                    grantId = %grant.id, outcome = "success", "consent approved");
+                    grantId = %grant.id, remembered = consented == Consented::Before, outcome = "success",
+                    "consent approved");
+                if consented == Consented::Now {
+                    self.remember(request, open, now).await;
+                }
                 Response::see_other(&target.success(&code, interaction.state.as_deref(), &interaction.issuer))
             }
             Ok(false) => refused(request, &Trouble::STALE.because("stale_interaction")),
@@ -168,7 +187,7 @@ impl AuthorizationServer {
 
     /// Ends an interaction without consent and sends the browser back to the client.
     async fn end(&self, request: &Request, open: &Open, error: &str) -> Response {
-        let Open { signed_in, interaction, target } = open;
+        let Open { signed_in, interaction, target, .. } = open;
         match self.store.cancel_interaction(&interaction.id, signed_in.digest(), self.clock.now()).await {
             Ok(true) => Response::see_other(&failure(target, error, interaction)),
             Ok(false) => refused(request, &Trouble::STALE.because("stale_interaction")),
@@ -181,8 +200,9 @@ impl AuthorizationServer {
         self.prompts.dependencies(open.signed_in.user(), route, &open.interaction.id).await
     }
 
-    fn page(&self, open: &Open, client: &Client, route: &Route, dependencies: Vec<Dependency>) -> Option<Consent> {
-        let Open { signed_in, interaction, target } = open;
+    fn page(&self, open: &Open, route: &Route, dependencies: Vec<Dependency>) -> Option<Consent> {
+        let Open { signed_in, interaction, target, .. } = open;
+        let client = &open.client;
         let name = signed_in.name();
         Some(Consent {
             action: LocalHref::new(&self.settings.base_path.path(SETUP)),
@@ -190,7 +210,10 @@ impl AuthorizationServer {
             csrf: signed_in.csrf(&interaction.id.0).as_str().to_owned(),
             client: pages::Client {
                 name: safe_text(client.name.as_deref().unwrap_or_default()),
-                identity: ClientIdentity::Unverified,
+                identity: match &client.known {
+                    Known::Document { host, .. } => ClientIdentity::Host(safe_host(host)),
+                    Known::Registration { .. } => ClientIdentity::Unverified,
+                },
                 only_local_redirects: client.redirect_uris.iter().all(|uri| !uri.starts_with("https:")),
             },
             redirect: Redirect::to(&Url::parse(target.as_str()).ok()?),

@@ -5,24 +5,24 @@
 
 use http::{Method, StatusCode, header};
 
-use super::{AUTHORIZE, REGISTER, REVOKE, TOKEN, authorize::canonical, cors};
+use super::{AUTHORIZE, REGISTER, REVOKE, Settings, TOKEN, authorize::canonical, cors};
 use crate::{
     oauth::{
         AuthMethod,
         metadata::{AsMetadata, ResourceMetadata, authorization_server_document, protected_resource_document},
     },
     routes::{Route, Routes},
-    web::{BasePath, Request, Response},
+    web::{Request, Response},
 };
 
 /// Answers a request to a discovery document, or says that the path is none.
 pub(super) fn answer(
-    base_path: &BasePath,
+    settings: &Settings,
     routes: &Routes,
     id_jag_enabled: bool,
     request: &Request,
 ) -> Option<Response> {
-    let authorization_server = |route| authorization_server(base_path, id_jag_enabled, request, route);
+    let authorization_server = |route| authorization_server(settings, id_jag_enabled, request, route);
     let document = Document::at(&request.path)?;
     if request.method == Method::OPTIONS {
         return Some(cors::preflight("GET"));
@@ -65,12 +65,12 @@ impl<'p> Document<'p> {
 }
 
 fn authorization_server(
-    base_path: &BasePath,
+    settings: &Settings,
     id_jag_enabled: bool,
     request: &Request,
     route: Option<&Route>,
 ) -> Response {
-    let origin = &request.origin;
+    let (base_path, origin) = (&settings.base_path, &request.origin);
     let issuer = route.map_or_else(|| origin.to_string(), |route| canonical(origin, route));
     let authorize = base_path.url(origin, AUTHORIZE) + route.map_or("", |route| &route.path);
     document_response(&authorization_server_document(&AsMetadata {
@@ -80,7 +80,7 @@ fn authorization_server(
         registration_endpoint: &base_path.url(origin, REGISTER),
         revocation_endpoint: &base_path.url(origin, REVOKE),
         token_endpoint_auth_methods: &METHODS,
-        cimd_enabled: false,
+        cimd_enabled: settings.cimd_enabled,
         id_jag_enabled,
     }))
 }
@@ -102,7 +102,8 @@ fn document_response(document: &impl serde::Serialize) -> Response {
     response.with(header::VARY, "Host, X-Forwarded-Host, X-Forwarded-Proto")
 }
 
-const METHODS: [AuthMethod; 3] = [AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost];
+const METHODS: [AuthMethod; 4] =
+    [AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost, AuthMethod::PrivateKeyJwt];
 
 /// The newest revision that every route is served in.
 const NEWEST_MCP_VERSION: &str = "2025-11-25";

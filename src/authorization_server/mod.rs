@@ -2,10 +2,12 @@
 
 mod authorize;
 mod client_authentication;
+mod clients;
 mod consent;
 mod cors;
 mod metadata;
 mod register;
+mod remembered;
 mod revoke;
 mod token;
 
@@ -13,10 +15,12 @@ use std::{sync::Arc, time::Duration};
 
 use http::Method;
 
+use self::clients::Clients;
 use crate::{
     clock::Clock,
     identity::{Identity, SETUP},
     interaction::ConnectPrompts,
+    outbound,
     routes::Routes,
     store::{Changes, Store},
     web::{BasePath, Request, Response},
@@ -35,6 +39,8 @@ pub struct Settings {
     pub refresh_grace: Duration,
     /// How long a person may take between the authorization request and the decision.
     pub interaction_ttl: Duration,
+    /// Whether client ids may be URLs of metadata documents.
+    pub cimd_enabled: bool,
 }
 
 /// How long a code may be redeemed (RFC 6749 section 4.1.2 recommends at most ten minutes; ours is stricter).
@@ -47,22 +53,26 @@ pub struct AuthorizationServer {
     identity: Arc<Identity>,
     prompts: Arc<dyn ConnectPrompts>,
     store: Arc<dyn Store>,
+    clients: Clients,
     changes: Arc<Changes>,
     clock: Clock,
 }
 
 impl AuthorizationServer {
-    /// The authorization server for these routes.
+    /// The authorization server for these routes; `client` fetches what clients publish of themselves.
+    #[expect(clippy::too_many_arguments, reason = "the parts of a gateway, put together in one place")]
     pub fn new(
         settings: Settings,
         routes: Arc<Routes>,
         identity: Arc<Identity>,
         prompts: Arc<dyn ConnectPrompts>,
         store: Arc<dyn Store>,
+        client: outbound::Client,
         changes: Arc<Changes>,
         clock: Clock,
     ) -> Self {
-        Self { settings, routes, identity, prompts, store, changes, clock }
+        let clients = Clients::new(Arc::clone(&store), client, settings.cimd_enabled, clock.clone());
+        Self { settings, routes, identity, prompts, store, clients, changes, clock }
     }
 
     /// Answers a request to one of the action endpoints; `endpoint` is the path below the base path.
@@ -90,7 +100,7 @@ impl AuthorizationServer {
     /// Answers a request to a discovery document, which lie at the origin root.
     pub fn discover(&self, request: &Request) -> Option<Response> {
         let id_jag_enabled = !self.identity.trusted_issuers().is_empty();
-        metadata::answer(&self.settings.base_path, &self.routes, id_jag_enabled, request)
+        metadata::answer(&self.settings, &self.routes, id_jag_enabled, request)
     }
 }
 

@@ -35,6 +35,7 @@ impl AuthorizationServer {
             redirect_uris: registration.redirect_uris.clone(),
             auth_method: registration.auth_method,
             secret_digest: secret.as_ref().map(|secret| Digest::of(secret.expose())),
+            keys: registration.keys.clone(),
             created_at: now,
             last_used_at: now,
         };

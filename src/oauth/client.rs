@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// A client identifier as it travels (RFC 6749 section 2.2); registered ones look like `dcr:…`.
+/// A client identifier as it travels (RFC 6749 section 2.2); registered ones look like `dcr:…`, those
+/// of metadata documents are https URLs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientId(String);
 
@@ -36,13 +37,15 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// Parameters in the body.
     ClientSecretPost,
+    /// An assertion signed with the client's private key (RFC 7523 section 2.2).
+    PrivateKeyJwt,
 }
 
 impl AuthMethod {
     /// Whether a client of this method has a secret to present.
     pub const fn has_secret(self) -> bool {
         match self {
-            Self::None => false,
+            Self::None | Self::PrivateKeyJwt => false,
             Self::ClientSecretBasic | Self::ClientSecretPost => true,
         }
     }
@@ -53,6 +56,7 @@ impl AuthMethod {
             Self::None => "none",
             Self::ClientSecretBasic => "client_secret_basic",
             Self::ClientSecretPost => "client_secret_post",
+            Self::PrivateKeyJwt => "private_key_jwt",
         }
     }
 }

@@ -9,8 +9,8 @@ use base64::{
 };
 use thiserror::Error;
 
-use super::{AuthMethod, ClientId, Duplicate, Params, ParamsError, TokenError, params};
-use crate::crypto::Secret;
+use super::{AuthMethod, ClientId, Duplicate, Params, ParamsError, TokenError, client_assertion::JWT_BEARER, params};
+use crate::crypto::{Secret, SignedJwt};
 
 /// What a client presented; nothing is checked yet.
 ///
@@ -32,6 +32,13 @@ pub enum Presented {
         /// The way it came.
         via: AuthMethod,
     },
+    /// An assertion signed with its private key (RFC 7523 section 2.2).
+    Assertion {
+        /// The client; where the request names none, the one that the assertion claims.
+        client_id: ClientId,
+        /// The JWT.
+        assertion: Secret,
+    },
 }
 
 /// Why a request does not say which client it is from.
@@ -49,8 +56,8 @@ pub enum ClientAuthError {
     /// An `Authorization` header of another scheme, or several headers.
     #[error("the Authorization header is not of the Basic scheme")]
     WrongScheme,
-    /// An assertion (RFC 7521 section 4.2); we have no such method.
-    #[error("client assertions are not supported")]
+    /// An assertion of another kind than a JWT (RFC 7521 section 4.2), or one that names no client.
+    #[error("the client assertion is not a JWT of a client")]
     Assertion,
     /// Basic credentials that are not base64.
     #[error("the Basic credentials are not base64")]
@@ -91,10 +98,14 @@ impl Presented {
         params: &Params,
     ) -> Result<Self, ClientAuthError> {
         let in_body = (params.get("client_id")?, params.get("client_secret")?);
-        if params.get("client_assertion")?.is_some() || params.get("client_assertion_type")?.is_some() {
-            return Err(ClientAuthError::Assertion);
+        let mut authorization = authorization.into_iter().peekable();
+        let assertion = (params.get("client_assertion_type")?, params.get("client_assertion")?);
+        if assertion != (None, None) {
+            if authorization.peek().is_some() || in_body.1.is_some() {
+                return Err(ClientAuthError::SeveralMethods);
+            }
+            return Self::by_assertion(in_body.0, assertion);
         }
-        let mut authorization = authorization.into_iter();
         match (authorization.next(), in_body) {
             (Some(_), _) if authorization.next().is_some() => Err(ClientAuthError::WrongScheme),
             (Some(basic), in_body) => {
@@ -113,8 +124,21 @@ impl Presented {
     /// The client that the request says it is from.
     pub const fn client_id(&self) -> &ClientId {
         match self {
-            Self::Public { client_id } | Self::Secret { client_id, .. } => client_id,
+            Self::Public { client_id } | Self::Secret { client_id, .. } | Self::Assertion { client_id, .. } => {
+                client_id
+            }
         }
+    }
+
+    /// RFC 7521 section 4.2: the client id may be left out, since the assertion names the client too.
+    fn by_assertion(
+        client_id: Option<&str>,
+        (kind, assertion): (Option<&str>, Option<&str>),
+    ) -> Result<Self, ClientAuthError> {
+        let (Some(JWT_BEARER), Some(assertion)) = (kind, assertion) else { return Err(ClientAuthError::Assertion) };
+        let client_id = client_id.map(ToOwned::to_owned).or_else(|| SignedJwt::claimed_issuer(assertion));
+        let client_id = ClientId::new(client_id.ok_or(ClientAuthError::Assertion)?);
+        Ok(Self::Assertion { client_id, assertion: Secret::new(assertion) })
     }
 
     /// RFC 6749 section 2.3.1: id and secret are form-encoded, then joined by a colon, then base64.
@@ -230,6 +254,27 @@ mod tests {
         assert_eq!(error(&[], ""), TokenError::InvalidClient);
         assert_eq!(error(&[], "client_secret=s"), TokenError::InvalidClient);
         assert_eq!(error(&[], "client_id=a&client_assertion=x"), TokenError::InvalidClient);
+        assert_eq!(error(&[], "client_id=a&client_assertion_type=x"), TokenError::InvalidClient);
+        assert_eq!(error(&[], "client_id=a&client_assertion=x&client_assertion_type=saml2"), TokenError::InvalidClient);
+    }
+
+    /// RFC 7521 section 4.2.
+    #[test]
+    fn an_assertion_may_name_its_client_alone() {
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let claims = URL_SAFE_NO_PAD.encode(r#"{"iss":"https://a.example/c"}"#);
+        let assertion = format!("e30.{claims}.c2ln");
+        let by_assertion = |id: &str| Presented::Assertion {
+            client_id: ClientId::new(id),
+            assertion: Secret::new(assertion.as_str()),
+        };
+        let body = format!("client_assertion_type={JWT_BEARER}&client_assertion={assertion}");
+        assert_eq!(parse(&[], &body), Ok(by_assertion("https://a.example/c")));
+        assert_eq!(parse(&[], &format!("{body}&client_id=dcr:1")), Ok(by_assertion("dcr:1")));
+        assert_eq!(error(&[], &body.replace("c2ln", "c2ln&client_secret=s")), TokenError::InvalidRequest);
+        assert_eq!(error(&[&basic("a:s")], &body), TokenError::InvalidRequest);
+        assert_eq!(error(&[], &body.replace(&claims, "e30")), TokenError::InvalidClient);
+        assert_eq!(error(&[], &body.replace(&assertion, "x")), TokenError::InvalidClient);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::{AuthMethod, scope};
+use crate::crypto::SIGNING_ALGORITHMS;
 
 /// What differs between one authorization server document and another.
 #[derive(Debug, Clone)]
@@ -40,6 +41,7 @@ pub struct AuthorizationServerDocument<'a> {
     authorization_grant_profiles_supported: Option<[&'static str; 1]>,
     code_challenge_methods_supported: [&'static str; 1],
     token_endpoint_auth_methods_supported: &'a [AuthMethod],
+    token_endpoint_auth_signing_alg_values_supported: [&'static str; 9],
     authorization_response_iss_parameter_supported: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     client_id_metadata_document_supported: Option<bool>,
@@ -84,6 +86,7 @@ pub const fn authorization_server_document<'a>(metadata: &AsMetadata<'a>) -> Aut
         authorization_grant_profiles_supported: if metadata.id_jag_enabled { Some([ID_JAG]) } else { None },
         code_challenge_methods_supported: ["S256"],
         token_endpoint_auth_methods_supported: metadata.token_endpoint_auth_methods,
+        token_endpoint_auth_signing_alg_values_supported: SIGNING_ALGORITHMS,
         authorization_response_iss_parameter_supported: true,
         client_id_metadata_document_supported: if metadata.cimd_enabled { Some(true) } else { None },
     }
@@ -119,7 +122,12 @@ mod tests {
         token_endpoint: "https://gw.example/oauth/token",
         registration_endpoint: "https://gw.example/oauth/register",
         revocation_endpoint: "https://gw.example/oauth/revoke",
-        token_endpoint_auth_methods: &[AuthMethod::None, AuthMethod::ClientSecretBasic, AuthMethod::ClientSecretPost],
+        token_endpoint_auth_methods: &[
+            AuthMethod::None,
+            AuthMethod::ClientSecretBasic,
+            AuthMethod::ClientSecretPost,
+            AuthMethod::PrivateKeyJwt,
+        ],
         cimd_enabled: false,
         id_jag_enabled: false,
     };
@@ -137,7 +145,10 @@ mod tests {
             "response_types_supported": ["code"],
             "grant_types_supported": ["authorization_code", "refresh_token"],
             "code_challenge_methods_supported": ["S256"],
-            "token_endpoint_auth_methods_supported": ["none", "client_secret_basic", "client_secret_post"],
+            "token_endpoint_auth_methods_supported":
+                ["none", "client_secret_basic", "client_secret_post", "private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported":
+                ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"],
             "authorization_response_iss_parameter_supported": true,
         });
         assert_eq!(to_value(authorization_server_document(&METADATA)).unwrap(), expected);

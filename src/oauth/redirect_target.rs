@@ -3,7 +3,7 @@
 use form_urlencoded::Serializer;
 use thiserror::Error;
 
-use super::{AuthorizationError, InvalidRedirectUri, RedirectKind, RegisteredRedirect};
+use super::{AuthorizationError, RedirectKind, RegisteredRedirect};
 
 /// No registered redirect URI is the requested one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -35,13 +35,6 @@ impl RedirectTarget {
                     && RegisteredRedirect::parse(known).is_ok_and(|known| known.portless_loopback() == portless)
         };
         if registered.iter().any(matches) { Ok(Self(target)) } else { Err(NoMatch) }
-    }
-
-    /// Takes up again a URI that [`RedirectTarget::matched`] gave earlier and the store kept; for no other text.
-    ///
-    /// It is checked as for a registration, so that a damaged record cannot lead to a dangerous scheme.
-    pub fn from_stored(text: &str) -> Result<Self, InvalidRedirectUri> {
-        RegisteredRedirect::parse(text).map(Self)
     }
 
     /// The URI as the client sent it; the token request must repeat it.
@@ -191,7 +184,6 @@ mod tests {
     fn a_dangerous_uri_matches_nothing_even_if_a_record_holds_it() {
         assert_eq!(matched(&["javascript:alert(1)"], "javascript:alert(1)"), None);
         assert_eq!(RedirectTarget::matched(&["javascript:alert(1)".to_owned()], None), Err(NoMatch));
-        assert_eq!(RedirectTarget::from_stored("javascript:alert(1)"), Err(InvalidRedirectUri::Scheme));
     }
 
     /// RFC 6749 section 3.1.2: the query of a redirect URI must be retained; RFC 9207 section 2: `iss` is added.

@@ -5,7 +5,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::{
-    AuthMethod, ClientId, ErrorBody, RegisteredRedirect, RegistrationError,
+    AuthMethod, ClientId, ClientKeys, ErrorBody, InvalidClientKeys, RedirectKind, RegisteredRedirect,
+    RegistrationError,
     display::{Unshowable, is_link, shown_text},
     scope,
 };
@@ -52,9 +53,11 @@ pub struct Registration {
     /// The software's version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub software_version: Option<String>,
-    /// `native` or `web` (OpenID Connect Registration section 2); it changes nothing here.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub application_type: Option<ApplicationType>,
+    /// `native` or `web` (OpenID Connect Registration section 2).
+    pub application_type: ApplicationType,
+    /// Its public keys, exactly where it authenticates with a key pair.
+    #[serde(flatten)]
+    pub keys: Option<ClientKeys>,
 }
 
 /// What kind of program the client is.
@@ -85,6 +88,9 @@ pub enum InvalidRegistration {
     /// A token endpoint authentication method that we do not have.
     #[error("the token endpoint authentication method is not supported")]
     AuthMethod,
+    /// It authenticates with keys that cannot be used.
+    #[error(transparent)]
+    Keys(#[from] InvalidClientKeys),
     /// The scope is malformed, or holds nothing that we know.
     #[error("the scope is not usable")]
     Scope(#[from] scope::InvalidScope),
@@ -108,9 +114,16 @@ impl Registration {
             return Err(InvalidRegistration::TooLong);
         }
         let request: Request = serde_json::from_slice(body)?;
+        let redirect_uris = usable_redirect_uris(&request.redirect_uris.unwrap_or_default())?;
+        let auth_method = auth_method(request.token_endpoint_auth_method.as_deref())?;
+        let keys = match auth_method {
+            AuthMethod::PrivateKeyJwt => Some(ClientKeys::parse(request.jwks, request.jwks_uri.as_deref())?),
+            AuthMethod::None | AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => None,
+        };
         Ok(Self {
-            redirect_uris: usable_redirect_uris(&request.redirect_uris.unwrap_or_default())?,
-            auth_method: auth_method(request.token_endpoint_auth_method.as_deref())?,
+            application_type: application_type(request.application_type.as_deref(), &redirect_uris),
+            redirect_uris,
+            auth_method,
             grant_types: grant_types(&request.grant_types.unwrap_or_default()),
             response_types: ["code"],
             scope: scope::registration_scope(request.scope.as_deref())?,
@@ -122,11 +135,7 @@ impl Registration {
             contacts: contacts(request.contacts.unwrap_or_default())?,
             software_id: text("software_id", request.software_id)?,
             software_version: text("software_version", request.software_version)?,
-            application_type: match request.application_type.as_deref() {
-                Some("native") => Some(ApplicationType::Native),
-                Some("web") => Some(ApplicationType::Web),
-                _ => None,
-            },
+            keys,
         })
     }
 
@@ -172,6 +181,8 @@ impl InvalidRegistration {
             Self::AuthMethod => {
                 InvalidClientMetadata.described("The token endpoint authentication method is not supported.")
             }
+            Self::Keys(_) => InvalidClientMetadata
+                .described("private_key_jwt needs public keys, in jwks or at an https jwks_uri, not both."),
             Self::Scope(_) => InvalidClientMetadata.described("The scope is malformed or holds no known scope."),
             Self::Text { .. } | Self::TooManyContacts => {
                 InvalidClientMetadata.described("A text is too long, too many, or has control characters.")
@@ -196,6 +207,8 @@ struct Request {
     software_id: Option<String>,
     software_version: Option<String>,
     application_type: Option<String>,
+    jwks: Option<Value>,
+    jwks_uri: Option<String>,
 }
 
 /// Keeps the usable ones in their order: clients register several at once and use the one that their platform allows.
@@ -218,7 +231,23 @@ fn auth_method(requested: Option<&str>) -> Result<AuthMethod, InvalidRegistratio
         None | Some("client_secret_basic") => Ok(AuthMethod::ClientSecretBasic),
         Some("client_secret_post") => Ok(AuthMethod::ClientSecretPost),
         Some("none") => Ok(AuthMethod::None),
+        Some("private_key_jwt") => Ok(AuthMethod::PrivateKeyJwt),
         Some(_) => Err(InvalidRegistration::AuthMethod),
+    }
+}
+
+/// What the client says; where it says nothing, what its redirect URIs say.
+///
+/// The default of OpenID Connect, `web`, would be wrong for most MCP clients, and its rules would refuse redirect URIs
+/// that they need: one registration may hold those of a desktop program and of a web site, as that of Cursor does. So
+/// the type decides nothing, and the answer tells the truth about what was registered (RFC 7591 section 3.2.1).
+fn application_type(requested: Option<&str>, redirect_uris: &[String]) -> ApplicationType {
+    let is_web =
+        |uri: &String| RegisteredRedirect::parse(uri).is_ok_and(|uri| matches!(uri.kind(), RedirectKind::Https { .. }));
+    match requested {
+        Some("native") => ApplicationType::Native,
+        _ if !redirect_uris.iter().all(is_web) => ApplicationType::Native,
+        _ => ApplicationType::Web,
     }
 }
 
@@ -372,7 +401,47 @@ mod tests {
         .unwrap();
         assert_eq!(registration.grant_types, ["authorization_code", "refresh_token"]);
         assert_eq!(registration.response_types, ["code"]);
-        assert_eq!(registration.application_type, None);
+        assert_eq!((registration.application_type, registration.keys), (ApplicationType::Native, None));
+    }
+
+    /// AS-50; OpenID Connect Registration section 2.
+    #[test]
+    fn the_application_type_is_what_the_client_says_or_else_what_its_redirects_say() {
+        for (said, redirect, expected) in [
+            (json!("native"), "https://a.example/cb", ApplicationType::Native),
+            (json!("web"), "https://a.example/cb", ApplicationType::Web),
+            (Value::Null, "https://a.example/cb", ApplicationType::Web),
+            (Value::Null, "http://127.0.0.1/cb", ApplicationType::Native),
+            (json!("web"), "cursor://callback", ApplicationType::Native),
+        ] {
+            let request = json!({"redirect_uris": [redirect], "application_type": said});
+            assert_eq!(parse(&request).unwrap().application_type, expected, "{request}");
+        }
+    }
+
+    /// RFC 7591 section 2: keys in `jwks` or at `jwks_uri`, never both.
+    #[test]
+    fn a_client_with_a_key_pair_registers_its_public_keys() {
+        let with_keys = |keys: Value| {
+            let mut request = keys;
+            request["redirect_uris"] = json!(["https://a.example/cb"]);
+            request["token_endpoint_auth_method"] = json!("private_key_jwt");
+            request
+        };
+        let answer = response(&with_keys(json!({"jwks_uri": "https://a.example/keys"})), Some(&Secret::new("never")));
+        assert_eq!(answer["jwks_uri"], "https://a.example/keys");
+        assert_eq!(answer["token_endpoint_auth_method"], "private_key_jwt");
+        assert_eq!(answer.get("client_secret"), None);
+        let inline = json!({"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "x"}]});
+        assert_eq!(response(&with_keys(json!({"jwks": inline})), None)["jwks"], inline);
+        for keys in [
+            json!({}),
+            json!({"jwks_uri": "http://a.example/keys"}),
+            json!({"jwks": inline, "jwks_uri": "https://a.example/keys"}),
+            json!({"jwks": {"keys": [{"kty": "oct", "k": "c2VjcmV0"}]}}),
+        ] {
+            assert_eq!(code(&with_keys(keys)), "invalid_client_metadata");
+        }
     }
 
     #[test]

@@ -109,6 +109,12 @@ impl Client {
         self.exchange(client.get(url.clone()).bearer_auth(bearer), &host, limits).await?.parse_json(&host)
     }
 
+    /// Fetches a document and returns the answer whatever its status, redirects excepted.
+    pub async fn get(&self, url: &Url, limits: Limits) -> Result<Fetched<Bytes>, Error> {
+        let (client, host) = self.client_for(url)?;
+        self.exchange(client.get(url.clone()), &host, limits).await
+    }
+
     /// Posts a form and returns the answer whatever its status, redirects excepted.
     pub async fn post_form(
         &self,

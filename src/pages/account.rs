@@ -14,6 +14,8 @@ pub struct Account {
     pub connections: Vec<Connection>,
     /// The clients that the person has approved.
     pub applications: Vec<Application>,
+    /// What the person is not asked about again.
+    pub remembered: Vec<Remembered>,
 }
 
 /// An upstream, as far as the person is concerned.
@@ -73,6 +75,18 @@ pub struct Application {
     pub approved: SafeText,
     /// Takes the approval back.
     pub revoke: Form,
+}
+
+/// A client that gets in again, for one route, without the person being asked.
+pub struct Remembered {
+    /// Its name, or the host of its document.
+    pub name: SafeText,
+    /// The title of the route.
+    pub route: SafeText,
+    /// Until when, written for people.
+    pub until: SafeText,
+    /// Has the person asked again.
+    pub forget: Form,
 }
 
 /// A button's form, posted with its fields and `csrf`.

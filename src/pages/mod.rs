@@ -13,7 +13,7 @@ mod landing;
 mod message;
 mod sign_out;
 
-pub use account::{Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form};
+pub use account::{Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form, Remembered};
 pub use connect::{AskedBy, Connect, ConnectFailed, Connected, UpstreamError, WrongPerson};
 pub use consent::{Client, ClientIdentity, Consent, Redirect, Route, Upstream, UpstreamState, User};
 pub use csp::{FormAction, content_security_policy, style_csp_hash};

@@ -257,11 +257,15 @@ pub(super) fn account() -> Account {
             },
         ],
         applications: vec![application("Claude Code", "g_1"), application("", "g_2")],
+        remembered: vec![
+            remembered("chatgpt.com", "linear https://chatgpt.com/oauth/client.json"),
+            remembered("", "x y"),
+        ],
     }
 }
 
 pub(super) fn account_without_anything() -> Account {
-    Account { connections: vec![], applications: vec![], ..account() }
+    Account { connections: vec![], applications: vec![], remembered: vec![], ..account() }
 }
 
 pub(super) fn account_of_an_attacker() -> Account {
@@ -282,6 +286,7 @@ pub(super) fn account_of_an_attacker() -> Account {
             },
         }],
         applications: vec![application(&hostile, "'\"><img src=x onerror=alert(1)>")],
+        remembered: vec![remembered(&hostile, "'\"><img src=x onerror=alert(1)>")],
     }
 }
 
@@ -350,6 +355,19 @@ fn landing() -> Landing {
 
 fn upstream(name: &str, scopes: &[&str], state: UpstreamState) -> Upstream {
     Upstream { name: safe_text(name), scopes: texts(scopes), state }
+}
+
+fn remembered(name: &str, consent: &str) -> Remembered {
+    Remembered {
+        name: safe_text(name),
+        route: safe_text("Linear"),
+        until: safe_text("2027-02-21"),
+        forget: Form {
+            action: LocalHref::new("/account"),
+            fields: vec![Field { name: "forget", value: consent.to_owned() }],
+            csrf: "c_93kf".into(),
+        },
+    }
 }
 
 fn application(name: &str, grant: &str) -> Application {

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::Result;
-pub use crate::oauth::{AuthMethod, ClientId};
+pub use crate::oauth::{AuthMethod, ClientId, ClientKeys};
 use crate::{clock::Timestamp, crypto::Digest};
 
 /// An OAuth client that registered itself (RFC 7591).
@@ -21,6 +21,8 @@ pub struct Client {
     pub auth_method: AuthMethod,
     /// The digest of its secret, for the methods that have one.
     pub secret_digest: Option<Digest>,
+    /// Its public keys, for the method that has them.
+    pub keys: Option<ClientKeys>,
     /// When it registered.
     pub created_at: Timestamp,
     /// When it last began an authorization or asked for a token.

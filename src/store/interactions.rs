@@ -16,7 +16,8 @@ pub struct Interaction {
     pub id: InteractionId,
     /// The client that asks.
     pub client_id: ClientId,
-    /// The redirect URI of this request, already matched with the client's registration.
+    /// The redirect URI of this request, as the client sent it; empty if it sent none. It is matched with what the client registered every time
+    /// that it is used.
     pub redirect_uri: String,
     /// The client's `state`, to be returned.
     pub state: Option<String>,
@@ -32,6 +33,8 @@ pub struct Interaction {
     pub scope: String,
     /// An error that the client is to be told once the person has signed in, instead of consent.
     pub error: Option<String>,
+    /// Whether the client wants the person to be asked, also where a consent is remembered.
+    pub ask_again: bool,
     /// The browser session that may act on it; none until the person has signed in.
     pub session: Option<Digest>,
     /// When it was made.

@@ -8,6 +8,7 @@ mod assertions;
 mod changes;
 mod clients;
 mod connections;
+mod consents;
 mod error;
 mod grants;
 mod interactions;
@@ -28,10 +29,11 @@ use async_trait::async_trait;
 
 pub use assertions::{AssertionRedemption, Assertions, RedeemedAssertion};
 pub use changes::{Change, Changes};
-pub use clients::{AuthMethod, Client, ClientId, Clients};
+pub use clients::{AuthMethod, Client, ClientId, ClientKeys, Clients};
 pub use connections::{
     ConnectFlow, Connection, ConnectionKey, ConnectionState, Connections, Owner, RefreshedTokens, UpstreamClient,
 };
+pub use consents::{Consent, ConsentKey, Consents};
 pub use error::Error;
 pub use grants::{
     AccessToken, Code, Grant, GrantId, Grants, IssuedTokens, NewCode, NewGrant, OpenToken, RedeemedCode, RefreshToken,
@@ -52,7 +54,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Everything the gateway keeps; one value serves all threads.
 #[async_trait]
 pub trait Store:
-    Clients + Interactions + Grants + Assertions + BrowserSessions + Connections + Keys + Send + Sync + 'static
+    Clients + Interactions + Grants + Assertions + Consents + BrowserSessions + Connections + Keys + Send + Sync + 'static
 {
     /// Brings the schema up to date under a lock; safe to call from several processes at once.
     async fn migrate(&self) -> Result<()>;
@@ -81,8 +83,8 @@ pub trait Store:
     /// long as its grant, since its reuse must be seen. So does a rotated refresh token, but at most for
     /// [`ROTATED_TOKENS_ARE_KEPT_FOR`]: a client that refreshes every 15 minutes would leave 350,000 of them in ten
     /// years. Later it is an unknown token. The sealed successors of a rotation are wiped when its grace window ends;
-    /// a wiped row counts as removed. Connect flows, spent tickets and leases go when they expire. What is known of a
-    /// user stays, and so do connections, our registrations at upstreams and keys.
+    /// a wiped row counts as removed. Connect flows, spent tickets, leases and remembered consents go when they expire.
+    /// What is known of a user stays, and so do connections, our registrations at upstreams and keys.
     ///
     /// Call it again as long as it says more than zero; what it removes in one call stays bounded.
     async fn remove_expired(&self, now: Timestamp, unused_since: Timestamp) -> Result<u64>;

@@ -5,7 +5,9 @@
 mod authorize;
 mod bad_input;
 mod changes;
+mod cimd;
 mod client_documents;
+mod client_keys;
 mod connect;
 mod consent;
 mod endpoints;
@@ -18,6 +20,7 @@ mod origins;
 mod outage;
 mod process;
 mod register;
+mod remembered_consent;
 mod replicas;
 mod revoke;
 mod secrets;

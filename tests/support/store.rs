@@ -15,10 +15,10 @@ use sallyport::{
     crypto::{Digest, random_token},
     store::{
         AccessToken, AssertionRedemption, Assertions, BrowserSession, BrowserSessions, Changes, Client, ClientId,
-        Clients, Code, ConnectFlow, Connection, ConnectionKey, Connections, Error, Grant, GrantId, Grants, Interaction,
-        InteractionId, Interactions, IssuedTokens, Keys, Login, NewCode, NewGrant, OpenToken, Owner, RedeemedAssertion,
-        RedeemedCode, RefreshToken, RefreshedTokens, Result, Revoked, Rotation, SealedKind, SealedPlace,
-        SealedSigningKey, SealedValue, Store, SubjectId, UpstreamClient,
+        Clients, Code, ConnectFlow, Connection, ConnectionKey, Connections, Consent, ConsentKey, Consents, Error,
+        Grant, GrantId, Grants, Interaction, InteractionId, Interactions, IssuedTokens, Keys, Login, NewCode, NewGrant,
+        OpenToken, Owner, RedeemedAssertion, RedeemedCode, RefreshToken, RefreshedTokens, Result, Revoked, Rotation,
+        SealedKind, SealedPlace, SealedSigningKey, SealedValue, Store, SubjectId, UpstreamClient,
     },
 };
 
@@ -297,6 +297,25 @@ impl Connections for FakeStore {
     }
 
     async fn release_lease(&self, _name: &str, _holder: &str) -> Result<()> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl Consents for FakeStore {
+    async fn remember_consent(&self, _consent: &Consent) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn consent(&self, _key: &ConsentKey, _now: Timestamp) -> Result<Option<Consent>> {
+        Self::nothing()
+    }
+
+    async fn consents_of(&self, _subject: &SubjectId, _now: Timestamp) -> Result<Vec<Consent>> {
+        Self::nothing()
+    }
+
+    async fn forget_consents(&self, _subject: &SubjectId, _client: &ClientId, _operation_id: &str) -> Result<u64> {
         Self::nothing()
     }
 }

@@ -2,10 +2,10 @@
 
 use super::{resource_fits, token_error, token_unavailable};
 use crate::{
-    authorization_server::AuthorizationServer,
+    authorization_server::{AuthorizationServer, clients::Client},
     crypto::Digest,
     oauth::{CodeChallenge, Params, TokenError},
-    store::{Change, Client, Code, RedeemedCode},
+    store::{Change, Code, RedeemedCode},
     web::{Request, Response},
 };
 
@@ -35,6 +35,9 @@ impl AuthorizationServer {
                 Ok(()) => refused(TokenError::InvalidGrant, reason),
                 Err(error) => token_unavailable(request, &error),
             };
+        }
+        if !Self::is_at_origin(request, client, &kept.grant) {
+            return refused(TokenError::InvalidGrant, "grant_of_another_origin");
         }
         if !resource_fits(params, &kept.grant.resource) {
             return refused(TokenError::InvalidTarget, "wrong_resource");

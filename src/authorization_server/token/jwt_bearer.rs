@@ -8,12 +8,16 @@ use http::StatusCode;
 
 use super::{Granted, token_error, token_unavailable};
 use crate::{
-    authorization_server::{AuthorizationServer, authorize::canonical, authorize::is_resource},
+    authorization_server::{
+        AuthorizationServer,
+        authorize::{canonical, is_resource},
+        clients::{Authentication, Client},
+    },
     crypto::{Digest, random_token},
     identity::id_jag::{Assertion, Refused},
-    oauth::{AuthMethod, Params, TokenError, scope},
+    oauth::{Params, TokenError, scope},
     routes::Route,
-    store::{AssertionRedemption, Client, Grant, GrantId, RedeemedAssertion},
+    store::{AssertionRedemption, Grant, GrantId, RedeemedAssertion},
     web::{Origin, Request, Response},
 };
 
@@ -25,7 +29,7 @@ impl AuthorizationServer {
     /// Redeems an assertion for the client that authenticated, once.
     pub(super) async fn redeem_assertion(&self, request: &Request, params: &Params, client: &Client) -> Response {
         let refused = |error, reason| token_error(request, Some(client), error, reason);
-        if client.auth_method == AuthMethod::None {
+        if matches!(client.authentication, Authentication::None) {
             return refused(TokenError::UnauthorizedClient, "public_client");
         }
         let (Ok(Some(text)), Ok(resource), Ok(scope)) =

@@ -9,13 +9,17 @@ use std::time::Duration;
 use http::{StatusCode, header};
 use serde::Serialize;
 
-use super::{AuthorizationServer, authorize::is_resource};
+use super::{
+    AuthorizationServer,
+    authorize::is_resource,
+    clients::{Authentication, Client, Known},
+};
 use crate::{
     clock::Timestamp,
     crypto::{Digest, random_token},
     identity::log_store_failure,
     oauth::{Params, TokenError, metadata::JWT_BEARER},
-    store::{self, Client, Grant, IssuedTokens},
+    store::{self, Grant, IssuedTokens},
     web::{Request, Response, is_form},
 };
 
@@ -64,6 +68,19 @@ impl AuthorizationServer {
         }
     }
 
+    /// Whether a client that signed for the origin of this request may use a grant that was made there.
+    ///
+    /// The audience of an assertion is checked with the origin of the request, and where none is pinned that is whatever
+    /// the sender says; but a grant knows at which origin it was made.
+    pub(super) fn is_at_origin(request: &Request, client: &Client, grant: &Grant) -> bool {
+        match client.authentication {
+            Authentication::KeyPair(_) => {
+                grant.resource.strip_prefix(&request.origin.to_string()).is_some_and(|path| path.starts_with('/'))
+            }
+            Authentication::None | Authentication::Secret(_) => true,
+        }
+    }
+
     fn new_pair(&self, grant: &Grant, now: Timestamp) -> Pair {
         Pair {
             access_token: random_token("at_"),
@@ -81,8 +98,9 @@ impl AuthorizationServer {
 
     /// Notes that a client is in use, at most once a day, for the 90 days that unused ones are kept.
     pub(super) async fn note_use(&self, client: &Client, now: Timestamp) {
-        if client.last_used_at.until(now) < TOUCH_EVERY {
-            return;
+        match client.known {
+            Known::Registration { last_used_at } if last_used_at.until(now) >= TOUCH_EVERY => {}
+            Known::Registration { .. } | Known::Document { .. } => return,
         }
         if let Err(error) = self.store.touch_client(&client.id, now).await {
             tracing::debug!(clientId = %client.id, %error, "the use of a client was not noted");
@@ -148,6 +166,11 @@ pub(super) fn token_unavailable(request: &Request, error: &store::Error) -> Resp
     } else {
         (TokenError::ServerError, "store_failed")
     };
+    token_failure(error, reason)
+}
+
+/// The answer where somebody else than the client failed; the line that says why is written where it is known.
+pub(super) fn token_failure(error: TokenError, reason: &'static str) -> Response {
     let response = Response::json(error.status(), &error.body()).because(reason);
     if error == TokenError::TemporarilyUnavailable {
         return response.with(header::RETRY_AFTER, RETRY_AFTER);

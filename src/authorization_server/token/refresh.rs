@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Pair, resource_fits, token_error, token_unavailable};
 use crate::{
-    authorization_server::AuthorizationServer,
+    authorization_server::{AuthorizationServer, clients::Client},
     clock::Timestamp,
     crypto::{Digest, KeyRing},
     oauth::{Params, TokenError, scope::refresh_scope},
-    store::{Change, Client, Grant, Rotation},
+    store::{Change, Grant, Rotation},
     web::{Request, Response},
 };
 
@@ -38,6 +38,9 @@ impl AuthorizationServer {
             Ok(None) => return refused(TokenError::InvalidGrant, "unknown_refresh_token"),
             Err(error) => return token_unavailable(request, &error),
         };
+        if !Self::is_at_origin(request, client, &grant) {
+            return refused(TokenError::InvalidGrant, "grant_of_another_origin");
+        }
         if !self.is_served(&grant) {
             return refused(TokenError::InvalidGrant, "unknown_route");
         }

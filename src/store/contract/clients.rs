@@ -1,7 +1,7 @@
 use super::{DAY, Home, NOW, SECOND, client, on_every_store};
 use crate::{
     crypto::Digest,
-    store::{AuthMethod, Client, ClientId, Error},
+    store::{AuthMethod, Client, ClientId, ClientKeys, Error},
 };
 
 on_every_store!(
@@ -27,7 +27,16 @@ async fn a_kept_client_comes_back_as_it_was(home: Home) {
         ..public.clone()
     };
     let post = Client { id: ClientId::new("dcr:post"), auth_method: AuthMethod::ClientSecretPost, ..basic.clone() };
-    for client in [public, basic, post] {
+    let keys = |keys| Client {
+        id: ClientId::new(format!("dcr:{keys:?}")),
+        auth_method: AuthMethod::PrivateKeyJwt,
+        secret_digest: None,
+        keys: Some(keys),
+        ..basic.clone()
+    };
+    let inline = keys(ClientKeys::Inline(serde_json::json!({"keys": [{"kty": "EC", "x": "'ü'"}]})));
+    let at = keys(ClientKeys::At("https://client.example/keys".parse().unwrap()));
+    for client in [public, basic, post, inline, at] {
         store.create_client(&client).await.unwrap();
         assert_eq!(store.client(&client.id).await.unwrap(), Some(client));
     }
@@ -69,8 +78,10 @@ async fn a_method_that_the_program_does_not_know_is_reported(home: Home) {
     let store = home.store().await;
     let client = client("dcr:ada");
     store.create_client(&client).await.unwrap();
-    home.execute("UPDATE clients SET auth_method = 'private_key_jwt'").await;
+    home.execute("UPDATE clients SET auth_method = 'tls_client_auth'").await;
     assert!(matches!(store.client(&client.id).await, Err(Error::Corrupt { what: "auth_method", .. })));
-    home.execute("UPDATE clients SET auth_method = 'none', redirect_uris = '[1]'").await;
+    home.execute("UPDATE clients SET auth_method = 'none', keys = '{}'").await;
+    assert!(matches!(store.client(&client.id).await, Err(Error::Corrupt { what: "keys", .. })));
+    home.execute("UPDATE clients SET keys = NULL, redirect_uris = '[1]'").await;
     assert!(matches!(store.client(&client.id).await, Err(Error::Corrupt { what: "redirect_uris", .. })));
 }

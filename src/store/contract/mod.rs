@@ -6,6 +6,7 @@ mod clients;
 mod codes;
 mod connect_flows;
 mod connections;
+mod consents;
 mod home;
 mod interactions;
 mod keys;
@@ -85,6 +86,7 @@ fn client(id: &str) -> Client {
         redirect_uris: vec!["http://127.0.0.1/callback".to_owned(), "cursor://callback".to_owned()],
         auth_method: AuthMethod::None,
         secret_digest: None,
+        keys: None,
         created_at: NOW,
         last_used_at: NOW,
     }
@@ -119,6 +121,7 @@ fn interaction(id: &str) -> Interaction {
         issuer: "https://gateway.example.com".to_owned(),
         scope: "mcp".to_owned(),
         error: None,
+        ask_again: false,
         session: None,
         created_at: NOW,
         expires_at: NOW.plus(600 * SECOND),

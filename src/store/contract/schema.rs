@@ -59,7 +59,10 @@ async fn a_schema_from_before_connections_gets_them_and_keeps_its_rows(home: Hom
     ] {
         home.execute(&format!("DROP TABLE {table}")).await;
     }
+    home.execute("DROP TABLE consents").await;
     home.execute("DROP INDEX grants_by_subject").await;
+    home.execute("ALTER TABLE clients DROP COLUMN keys").await;
+    home.execute("ALTER TABLE interactions DROP COLUMN ask_again").await;
     home.execute("DELETE FROM schema_version WHERE version >= 2").await;
     let store = home.open();
     store.migrate().await.unwrap();

@@ -21,7 +21,7 @@ impl PostgresStore {
 }
 
 /// The rows are chosen once (`ARRAY`), then removed. In this order: a grant goes after its tokens, so that no single statement removes more than its bound.
-const EXPIRED: [&str; 12] = [
+const EXPIRED: [&str; 13] = [
     "DELETE FROM interactions WHERE id = ANY (ARRAY(
        SELECT id FROM interactions WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM logins WHERE state = ANY (ARRAY(
@@ -32,6 +32,8 @@ const EXPIRED: [&str; 12] = [
        SELECT state FROM connect_flows WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM spent_tickets WHERE digest = ANY (ARRAY(
        SELECT digest FROM spent_tickets WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
+    "DELETE FROM consents WHERE ctid = ANY (ARRAY(
+       SELECT ctid FROM consents WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM leases WHERE name = ANY (ARRAY(
        SELECT name FROM leases WHERE expires_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))",
     "DELETE FROM access_tokens WHERE digest = ANY (ARRAY(

@@ -19,8 +19,8 @@ impl Clients for PostgresStore {
         execute(
             &self.pool,
             "INSERT INTO clients
-               (id, name, uri, redirect_uris, auth_method, secret_digest, created_at, last_used_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+               (id, name, uri, redirect_uris, auth_method, secret_digest, keys, created_at, last_used_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
             &[
                 &client.id,
                 &client.name,
@@ -28,6 +28,7 @@ impl Clients for PostgresStore {
                 &Json(&client.redirect_uris),
                 &client.auth_method,
                 &client.secret_digest,
+                &client.keys.as_ref().map(Json),
                 &client.created_at,
                 &client.last_used_at,
             ],
@@ -39,7 +40,7 @@ impl Clients for PostgresStore {
     async fn client(&self, id: &ClientId) -> Result<Option<Client>> {
         first(
             &self.pool,
-            "SELECT id, name, uri, redirect_uris, auth_method, secret_digest, created_at, last_used_at
+            "SELECT id, name, uri, redirect_uris, auth_method, secret_digest, keys, created_at, last_used_at
              FROM clients WHERE id = $1",
             &[id],
             client,
@@ -62,6 +63,7 @@ fn client(row: &Row) -> Result<Client> {
         redirect_uris: column::<Json<_>>(row, "redirect_uris")?.0,
         auth_method: column(row, "auth_method")?,
         secret_digest: column(row, "secret_digest")?,
+        keys: column::<Option<Json<_>>>(row, "keys")?.map(|keys| keys.0),
         created_at: column(row, "created_at")?,
         last_used_at: column(row, "last_used_at")?,
     })

@@ -19,9 +19,9 @@ impl Interactions for PostgresStore {
         execute(
             &self.pool,
             "INSERT INTO interactions
-               (id, client_id, redirect_uri, state, code_challenge, operation_id, resource, issuer, scope, error,
+               (id, client_id, redirect_uri, state, code_challenge, operation_id, resource, issuer, scope, error, ask_again,
                 session, created_at, expires_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
             &[
                 &interaction.id,
                 &interaction.client_id,
@@ -33,6 +33,7 @@ impl Interactions for PostgresStore {
                 &interaction.issuer,
                 &interaction.scope,
                 &interaction.error,
+                &interaction.ask_again,
                 &interaction.session,
                 &interaction.created_at,
                 &interaction.expires_at,
@@ -46,7 +47,7 @@ impl Interactions for PostgresStore {
         first(
             &self.pool,
             "SELECT id, client_id, redirect_uri, state, code_challenge, operation_id, resource, issuer, scope,
-                    error, session, created_at, expires_at
+                    error, ask_again, session, created_at, expires_at
              FROM interactions WHERE id = $1 AND expires_at > $2",
             &[id, &now],
             interaction,
@@ -163,6 +164,7 @@ fn interaction(row: &Row) -> Result<Interaction> {
         issuer: column(row, "issuer")?,
         scope: column(row, "scope")?,
         error: column(row, "error")?,
+        ask_again: column(row, "ask_again")?,
         session: column(row, "session")?,
         created_at: column(row, "created_at")?,
         expires_at: column(row, "expires_at")?,

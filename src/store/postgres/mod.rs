@@ -9,6 +9,7 @@ mod cleanup;
 mod clients;
 mod connect;
 mod connections;
+mod consents;
 mod grants;
 mod hear;
 mod interactions;

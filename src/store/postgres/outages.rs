@@ -117,6 +117,7 @@ async fn errors_do_not_quote_rows() {
         redirect_uris: Vec::new(),
         auth_method: crate::store::AuthMethod::None,
         secret_digest: None,
+        keys: None,
         created_at: Timestamp::from_seconds(0),
         last_used_at: Timestamp::from_seconds(0),
     };

@@ -26,13 +26,15 @@ impl SqliteStore {
 }
 
 /// In this order: a grant goes after its tokens, so that no single statement removes more than its bound.
-const EXPIRED: [&str; 12] = [
+const EXPIRED: [&str; 13] = [
     "DELETE FROM interactions WHERE id IN (SELECT id FROM interactions WHERE expires_at <= ?1 LIMIT 500)",
     "DELETE FROM logins WHERE state IN (SELECT state FROM logins WHERE expires_at <= ?1 LIMIT 500)",
     "DELETE FROM browser_sessions
      WHERE digest IN (SELECT digest FROM browser_sessions WHERE expires_at <= ?1 LIMIT 500)",
     "DELETE FROM connect_flows WHERE state IN (SELECT state FROM connect_flows WHERE expires_at <= ?1 LIMIT 500)",
     "DELETE FROM spent_tickets WHERE digest IN (SELECT digest FROM spent_tickets WHERE expires_at <= ?1 LIMIT 500)",
+    "DELETE FROM consents WHERE (subject, client_id, redirect_uri, resource) IN (
+       SELECT subject, client_id, redirect_uri, resource FROM consents WHERE expires_at <= ?1 LIMIT 500)",
     "DELETE FROM leases WHERE name IN (SELECT name FROM leases WHERE expires_at <= ?1 LIMIT 500)",
     "DELETE FROM access_tokens WHERE digest IN (
        SELECT digest FROM access_tokens WHERE expires_at <= ?1 LIMIT 500)",

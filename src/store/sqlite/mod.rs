@@ -7,6 +7,7 @@ mod assertions;
 mod cleanup;
 mod clients;
 mod connections;
+mod consents;
 mod file;
 mod grants;
 mod interactions;

@@ -7,10 +7,12 @@ use super::Connect;
 use crate::{
     clock::Timestamp,
     identity::{SignedIn, Trouble, page_response, store_trouble, trouble_page},
-    oauth::Params,
-    pages::{Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form, LocalHref, safe_text},
+    oauth::{ClientIdUrl, Params},
+    pages::{
+        Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form, LocalHref, SafeText, safe_text,
+    },
     routes::Route,
-    store::{self, Change, ConnectionKey, Grant, GrantId, Owner},
+    store::{self, Change, ClientId, ConnectionKey, Grant, GrantId, Owner},
     upstream::connections::{connect_path, key_for},
     web::{Request, Response},
 };
@@ -58,6 +60,7 @@ impl Connect {
             sign_out: LocalHref::new(&self.identity.sign_out_path()),
             connections,
             applications,
+            remembered: self.remembered(signed_in).await?,
         })
     }
 
@@ -90,17 +93,28 @@ impl Connect {
     }
 
     async fn application(&self, signed_in: &SignedIn, grant: &Grant) -> store::Result<Application> {
-        let client = self.store.client(&grant.client_id).await?;
-        let title = self.routes.of(&grant.operation_id).map_or(grant.operation_id.as_str(), |route| &route.title);
         Ok(Application {
-            name: safe_text(client.as_ref().and_then(|client| client.name.as_deref()).unwrap_or_default()),
-            route: safe_text(title),
+            name: self.client_name(&grant.client_id).await?,
+            route: self.route_title(&grant.operation_id),
             approved: safe_text(&day(grant.created_at)),
             revoke: self.form(signed_in, "revoke", &grant.id.0),
         })
     }
 
-    fn form(&self, signed_in: &SignedIn, action: &'static str, subject: &str) -> Form {
+    /// What people know a client by: the name that it registered, or the host of its document.
+    pub(super) async fn client_name(&self, id: &ClientId) -> store::Result<SafeText> {
+        if let Ok(url) = ClientIdUrl::parse(id.as_str()) {
+            return Ok(safe_text(&url.host()));
+        }
+        let client = self.store.client(id).await?;
+        Ok(safe_text(client.as_ref().and_then(|client| client.name.as_deref()).unwrap_or_default()))
+    }
+
+    pub(super) fn route_title(&self, operation_id: &str) -> SafeText {
+        safe_text(self.routes.of(operation_id).map_or(operation_id, |route| &route.title))
+    }
+
+    pub(super) fn form(&self, signed_in: &SignedIn, action: &'static str, subject: &str) -> Form {
         Form {
             action: LocalHref::new(&self.settings.base_path.path(ACCOUNT)),
             fields: vec![Field { name: action, value: subject.to_owned() }],
@@ -115,9 +129,10 @@ impl Connect {
             Err(error) => return store_trouble(request, &error),
         };
         let Ok(form) = Params::parse(&request.body) else { return trouble_page(request, &Trouble::MALFORMED) };
-        let (action, subject) = match (form.get("disconnect"), form.get("revoke")) {
-            (Ok(Some(upstream)), Ok(None)) => ("disconnect", upstream),
-            (Ok(None), Ok(Some(grant))) => ("revoke", grant),
+        let (action, subject) = match (form.get("disconnect"), form.get("revoke"), form.get("forget")) {
+            (Ok(Some(upstream)), Ok(None), Ok(None)) => ("disconnect", upstream),
+            (Ok(None), Ok(Some(grant)), Ok(None)) => ("revoke", grant),
+            (Ok(None), Ok(None), Ok(Some(consent))) => ("forget", consent),
             _ => return trouble_page(request, &Trouble::MALFORMED),
         };
         if !signed_in.sent(request, &form, &purpose(action, subject)) {
@@ -125,6 +140,7 @@ impl Connect {
         }
         let done = match action {
             "disconnect" => self.disconnect(request, &signed_in, subject).await,
+            "forget" => self.forget(request, &signed_in, subject).await,
             _ => self.revoke_application(request, &signed_in, subject).await,
         };
         match done {
@@ -152,11 +168,14 @@ impl Connect {
 
     async fn revoke_application(&self, request: &Request, signed_in: &SignedIn, id: &str) -> store::Result<()> {
         let (id, now) = (GrantId(id.to_owned()), self.clock.now());
-        let own = self.store.grants_of(&signed_in.user().subject, now).await?.into_iter().any(|grant| grant.id == id);
-        if own && self.store.revoke_grant(&id, now).await? {
+        let subject = &signed_in.user().subject;
+        let mut own = self.store.grants_of(subject, now).await?.into_iter();
+        let Some(grant) = own.find(|grant| grant.id == id) else { return Ok(()) };
+        self.store.forget_consents(subject, &grant.client_id, &grant.operation_id).await?;
+        if self.store.revoke_grant(&id, now).await? {
             self.changes.publish(&Change::GrantRevoked(id.clone()));
             tracing::info!(event = "mcp_auth_downstream_token_revoked", requestId = %request.id,
-                subjectId = %signed_in.user().subject, grantId = %id, outcome = "success",
+                subjectId = %subject, grantId = %id, outcome = "success",
                 "a person ended an application's access");
         }
         Ok(())
@@ -171,7 +190,7 @@ fn purpose(action: &str, subject: &str) -> String {
 }
 
 /// A date as people write it in standards, in UTC.
-fn day(at: Timestamp) -> String {
+pub(super) fn day(at: Timestamp) -> String {
     OffsetDateTime::from_unix_timestamp(at.as_seconds()).map(|at| at.date().to_string()).unwrap_or_default()
 }
 

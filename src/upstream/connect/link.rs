@@ -8,10 +8,10 @@ use serde_json::json;
 use super::{Connect, EXPIRED_LINK, NO_SUCH_CONNECTION, begin::ADMIN_ONLY};
 use crate::{
     identity::{SignedIn, Then, Trouble, page_response, store_trouble, trouble_page},
-    oauth::Params,
+    oauth::{ClientIdUrl, Params},
     pages::{self, ClientIdentity, LocalHref, safe_host, safe_text},
     routes::Route,
-    store::{InteractionId, Owner},
+    store::{ClientId, InteractionId, Owner},
     upstream::{
         Need, Server, authorization,
         connections::{connect_path, key_for, oauth_settings, ticket},
@@ -109,13 +109,12 @@ impl Connect {
         if !may_connect(signed_in, server, self.is_admin(signed_in.user())) {
             return trouble_page(request, &ADMIN_ONLY);
         }
-        let client = match &ticket.client_id {
-            Some(client_id) => self.store.client(client_id).await,
-            None => Ok(None),
-        };
-        let client = match client {
-            Ok(client) => client,
-            Err(error) => return store_trouble(request, &error),
+        let asked_by = match &ticket.client_id {
+            Some(client_id) => match self.client_name(client_id).await {
+                Ok(name) => Some(pages::AskedBy { name, identity: identity_of(client_id) }),
+                Err(error) => return store_trouble(request, &error),
+            },
+            None => None,
         };
         let discovered = match self.connections.discover(&key, server, settings).await {
             Ok(discovered) => discovered,
@@ -132,10 +131,7 @@ impl Connect {
             csrf: signed_in.csrf(&ticket_purpose(ticket)).as_str().to_owned(),
             upstream: safe_text(&route.upstream_title),
             authorization_server: safe_host(discovered.authorization_endpoint.host_str().unwrap_or_default()),
-            asked_by: client.map(|client| pages::AskedBy {
-                name: safe_text(client.name.as_deref().unwrap_or_default()),
-                identity: ClientIdentity::Unverified,
-            }),
+            asked_by,
             route: pages::Route { title: safe_text(&route.title), path: safe_text(&route.path) },
             scopes: scopes.iter().map(|scope| safe_text(scope)).collect(),
             shared: key.owner == Owner::Shared,
@@ -245,6 +241,13 @@ fn payload(route: &Route, server: &Server, request: &Request) -> Response {
 fn accepts_html(request: &Request) -> bool {
     let accept = request.headers.get(header::ACCEPT).map(HeaderValue::to_str);
     accept.is_some_and(|accept| accept.is_ok_and(|accept| accept.contains("text/html")))
+}
+
+fn identity_of(client: &ClientId) -> ClientIdentity {
+    match ClientIdUrl::parse(client.as_str()) {
+        Ok(url) => ClientIdentity::Host(safe_host(&url.host())),
+        Err(_registered) => ClientIdentity::Unverified,
+    }
 }
 
 fn ticket_purpose(ticket: &ticket::Ticket) -> String {

@@ -10,6 +10,7 @@ mod callback;
 mod documents;
 mod link;
 mod prompts;
+mod remembered;
 
 use std::sync::Arc;
 

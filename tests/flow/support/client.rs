@@ -5,7 +5,7 @@ use reqwest::{Response, StatusCode, header, redirect::Policy};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use super::{Browser, Page, TestGateway};
+use super::{Browser, Page, TestGateway, assertion::JWT_BEARER};
 
 /// A registered client.
 pub struct Client {
@@ -25,6 +25,18 @@ pub struct Tokens {
 }
 
 impl Client {
+    /// A client that comes with the URL of its document in place of a registration.
+    pub fn of_document(gateway: &TestGateway, id: &str, redirect_uri: &str) -> Self {
+        Self {
+            http: reqwest::Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).build().unwrap(),
+            origin: gateway.origin.clone(),
+            id: id.to_owned(),
+            secret: None,
+            redirect_uri: redirect_uri.to_owned(),
+            verifier: "verifier-verifier-verifier-verifier-verifier".to_owned(),
+        }
+    }
+
     pub async fn register(gateway: &TestGateway) -> Self {
         Self::register_as(
             gateway,
@@ -78,8 +90,9 @@ impl Client {
     /// Goes all the way to the code.
     pub async fn authorize(&self, browser: &mut Browser, route: &str, user: &str) -> String {
         let page = self.consent_page(browser, route, user).await;
-        let answer = browser.submit(&page, ("decision", "approve")).await.answer();
-        answer["code"].clone()
+        // Where the consent is remembered the browser has left already.
+        let left = if page.leaves_to.is_some() { page } else { browser.submit(&page, ("decision", "approve")).await };
+        left.answer()["code"].clone()
     }
 
     pub async fn token(&self, parameters: &[(&str, &str)]) -> Response {
@@ -99,6 +112,30 @@ impl Client {
             ("code", code),
             ("redirect_uri", &self.redirect_uri),
             ("code_verifier", &self.verifier),
+        ])
+        .await
+    }
+
+    /// Redeems a code with an assertion.
+    pub async fn redeem_with(&self, code: &str, assertion: &str) -> Response {
+        self.token(&[
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", &self.redirect_uri),
+            ("code_verifier", &self.verifier),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", assertion),
+        ])
+        .await
+    }
+
+    /// Refreshes with an assertion.
+    pub async fn refresh_with(&self, refresh: &str, assertion: &str) -> Response {
+        self.token(&[
+            ("grant_type", "refresh_token"),
+            ("refresh_token", refresh),
+            ("client_assertion_type", JWT_BEARER),
+            ("client_assertion", assertion),
         ])
         .await
     }

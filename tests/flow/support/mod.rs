@@ -1,8 +1,12 @@
-//! Builders: a gateway, a browser, a client, an upstream.
+//! Builders: a gateway, a browser, a client, an upstream, and what clients publish.
 
+pub mod assertion;
 mod browser;
+#[path = "../../support/certificates.rs"]
+mod certificates;
 mod client;
 mod gateway;
+mod host;
 mod identity_provider;
 mod log;
 mod protected;
@@ -11,6 +15,7 @@ mod upstream;
 pub use browser::{Browser, Page};
 pub use client::{Client, Tokens, choose_user};
 pub use gateway::TestGateway;
+pub use host::Host;
 pub use identity_provider::IdentityProvider;
 pub use log::Log;
 pub use protected::Protected;
