@@ -1,7 +1,7 @@
 # syntax=docker/dockerfile:1
 
 FROM rust:1.95-slim-bookworm AS build
-# zlib-ng is built with cmake; SQLite, ring and zstd need a C compiler.
+# zlib-ng is built with cmake, jemalloc with make; SQLite, ring and zstd need a C compiler.
 RUN apt-get update && apt-get install -y --no-install-recommends build-essential cmake && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock askama.toml ./

@@ -154,6 +154,9 @@ pub enum Error {
 /// Sets what the edge needs of Pingora's own configuration; call it before the server is made.
 pub fn configure(conf: &mut ServerConf) {
     conf.max_retries = ATTEMPTS;
+    // A runtime for each worker: a connection stays where it was accepted. Handing tasks from worker to worker costs more
+    // than it evens out, since nothing in a hook computes for long.
+    conf.work_stealing = false;
 }
 
 /// The proxy application: what a service runs, and what tests run on connections of their own.

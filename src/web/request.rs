@@ -1,7 +1,8 @@
 //! One request to an endpoint of the gateway itself.
 
-use std::{fmt, net::IpAddr};
+use std::{cell::RefCell, fmt, net::IpAddr, sync::Arc};
 
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
 
@@ -10,19 +11,29 @@ use crate::crypto::random_bytes;
 
 /// Names one request in answers and in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RequestId(String);
+pub struct RequestId(Arc<str>);
 
 impl RequestId {
     /// A new identifier of 128 random bits.
+    ///
+    /// It is no secret, so every thread fetches the randomness of many at once.
     pub fn random() -> Self {
-        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-        Self(URL_SAFE_NO_PAD.encode(random_bytes::<16>()))
+        thread_local!(static RANDOM: RefCell<Vec<[u8; 16]>> = const { RefCell::new(Vec::new()) });
+        let bits = RANDOM.with_borrow_mut(|pool| {
+            if pool.is_empty() {
+                pool.extend_from_slice(random_bytes::<512>().as_chunks().0);
+            }
+            pool.pop().unwrap_or_default()
+        });
+        let mut text = [0; 22];
+        let length = URL_SAFE_NO_PAD.encode_slice(bits, &mut text).unwrap_or_default();
+        Self(std::str::from_utf8(&text[..length]).unwrap_or_default().into())
     }
 
     /// The caller's own identifier, if it is short and harmless enough to repeat in logs and pages.
     pub fn accepted(text: &str) -> Option<Self> {
         let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-        ((8..=64).contains(&text.len()) && text.bytes().all(harmless)).then(|| Self(text.to_owned()))
+        ((8..=64).contains(&text.len()) && text.bytes().all(harmless)).then(|| Self(text.into()))
     }
 
     /// The identifier.
@@ -81,6 +92,13 @@ impl Request {
 #[cfg(test)]
 mod tests {
     use super::RequestId;
+
+    #[test]
+    fn every_request_gets_an_identifier_of_its_own() {
+        let ids: std::collections::HashSet<_> = (0..1000).map(|_| RequestId::random().to_string()).collect();
+        assert_eq!(ids.len(), 1000);
+        assert!(ids.iter().all(|id| RequestId::accepted(id).is_some() && id.len() == 22));
+    }
 
     #[test]
     fn only_harmless_request_ids_are_taken_over() {

@@ -1,82 +1,24 @@
 //! The edge as `app` runs it: a Pingora server with a TLS listener that speaks HTTP/2 and HTTP/1.1.
 
 use std::{
-    net::{SocketAddr, TcpListener},
-    path::Path,
+    net::SocketAddr,
     sync::{Arc, atomic::AtomicBool},
-    thread::JoinHandle,
     time::Duration,
 };
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::{Request as HttpRequest, StatusCode};
-use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf};
+use pingora::server::configuration::ServerConf;
 use rustls::{ClientConfig, pki_types::ServerName};
-use sallyport::proxy::{self, Listener, Underway};
-use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use sallyport::proxy::{self, Listener};
+use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::support::{
-    Connection, Request, TestEdge, Upstream, certificates::Authority, store::FakeStore, upstream::RESULT,
+    Connection, Request, TestEdge, Upstream, certificates::Authority, server::RunningServer, upstream::RESULT,
 };
 
 const SOON: Duration = Duration::from_secs(20);
-
-/// A Pingora server in a thread of its own; it stops with its value.
-struct RunningServer {
-    address: SocketAddr,
-    store: Arc<FakeStore>,
-    underway: Arc<Underway>,
-    stop: Arc<Notify>,
-    thread: Option<JoinHandle<()>>,
-}
-
-struct Stop(Arc<Notify>);
-
-#[async_trait]
-impl ShutdownSignalWatch for Stop {
-    async fn recv(&self) -> ShutdownSignal {
-        self.0.notified().await;
-        ShutdownSignal::FastShutdown
-    }
-}
-
-impl Drop for RunningServer {
-    fn drop(&mut self) {
-        self.stop.notify_one();
-        self.thread.take().expect("a thread").join().expect("a clean stop");
-    }
-}
-
-impl RunningServer {
-    async fn start(upstream: &Upstream, certificate: &Path, key: &Path) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-        let builder = TestEdge::builder().route("a", &upstream.url());
-        let underway = builder.underway();
-        let (gateway, store) = builder.build(Arc::new(AtomicBool::new(false)));
-        let mut conf = ServerConf { threads: 1, grace_period_seconds: Some(0), ..ServerConf::default() };
-        proxy::configure(&mut conf);
-        let mut server = Server::new_with_opt_and_conf(None, conf);
-        server.bootstrap();
-        let listener = Listener { address: address.to_string(), tls: Some((certificate.to_owned(), key.to_owned())) };
-        let service = proxy::service(gateway.expect("a gateway"), &server.configuration, &[listener]);
-        server.add_service(service.expect("a service"));
-        let stop = Arc::new(Notify::new());
-        let signal = Box::new(Stop(Arc::clone(&stop)));
-        let thread = std::thread::spawn(move || server.run(RunArgs { shutdown_signal: signal }));
-        timeout(SOON, async { while TcpStream::connect(address).await.is_err() {} }).await.expect("it listens");
-        Self { address, store, underway, stop, thread: Some(thread) }
-    }
-
-    async fn connect(&self, authority: &Authority, alpn: &[u8]) -> TlsStream<TcpStream> {
-        let mut config = ClientConfig::builder().with_root_certificates(authority.roots()).with_no_client_auth();
-        config.alpn_protocols = vec![alpn.to_vec()];
-        let stream = TcpStream::connect(self.address).await.expect("a connection");
-        let name = ServerName::try_from("gw.example").expect("a name");
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
-    }
-}
 
 /// RFC 9113 section 8.3.1: HTTP/2 has `:authority` in place of `Host`.
 #[tokio::test]
@@ -89,10 +31,10 @@ async fn http2_and_http1_clients_are_served_over_tls_under_an_https_origin() {
     std::fs::write(&certificate, &leaf.certificate).expect("a file");
     std::fs::write(&key, &leaf.key).expect("a file");
     let upstream = Upstream::json().await;
-    let server = RunningServer::start(&upstream, &certificate, &key).await;
+    let server = RunningServer::start(&upstream.url(), Some((certificate, key))).await;
     let token = server.store.issue("ada", "c", "a", "https://gw.example/mcp/a", "mcp:tools");
 
-    let mut connection = Connection::over(server.connect(&authority, b"http/1.1").await);
+    let mut connection = Connection::over(connect(server.address, &authority, b"http/1.1").await);
     let refused = connection.exchange(&Request::post("/mcp/a").host("gw.example")).await;
     let challenge = "Bearer realm=\"OAuth\", resource_metadata=\
         \"https://gw.example/.well-known/oauth-protected-resource/mcp/a\", scope=\"mcp:tools\"";
@@ -100,7 +42,7 @@ async fn http2_and_http1_clients_are_served_over_tls_under_an_https_origin() {
     let answer = connection.exchange(&Request::post("/mcp/a").host("gw.example").bearer(&token)).await;
     assert_eq!((answer.status(), answer.text()), (200, RESULT));
 
-    let stream = server.connect(&authority, b"h2").await;
+    let stream = connect(server.address, &authority, b"h2").await;
     assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
     let (mut client, connection) = h2::client::handshake(stream).await.expect("HTTP/2");
     let driver = tokio::spawn(connection);
@@ -134,6 +76,14 @@ async fn http2_and_http1_clients_are_served_over_tls_under_an_https_origin() {
     assert_eq!(call("TRACE", "/mcp/a", Some(&token), b"").await.0, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(call("GET", "/nothing", None, b"").await.0, StatusCode::NOT_FOUND);
     driver.abort();
+}
+
+async fn connect(address: SocketAddr, authority: &Authority, alpn: &[u8]) -> TlsStream<TcpStream> {
+    let mut config = ClientConfig::builder().with_root_certificates(authority.roots()).with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    let stream = TcpStream::connect(address).await.expect("a connection");
+    let name = ServerName::try_from("gw.example").expect("a name");
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
 }
 
 #[test]
@@ -170,9 +120,9 @@ async fn a_stream_over_http2_that_is_ended_is_reset_and_its_neighbours_are_not()
         })
     })
     .await;
-    let server = RunningServer::start(&upstream, &certificate, &key).await;
+    let server = RunningServer::start(&upstream.url(), Some((certificate, key))).await;
     let (mut client, connection) =
-        h2::client::handshake(server.connect(&authority, b"h2").await).await.expect("HTTP/2");
+        h2::client::handshake(connect(server.address, &authority, b"h2").await).await.expect("HTTP/2");
     let driver = tokio::spawn(connection);
     let mut streams = Vec::new();
     for user in ["ada", "bob"] {

@@ -8,10 +8,14 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Request, TestEdge};
+use crate::support::{Request, TestEdge, server::RunningServer};
 
 /// Long enough for a slow machine; a test that meets it has failed.
 const SOON: Duration = Duration::from_secs(10);
+/// Whether tasks meet depends on the scheduler now and then, so the sum of many rounds is judged.
+const ROUNDS: usize = 20;
+const EVENTS: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n\
+    9\r\ndata: 1\n\n\r\n0\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
 
 /// One write makes one segment, so one read at the other end gets all of it.
@@ -58,6 +62,32 @@ async fn a_request_without_a_body_waits_for_nothing() {
     }
 }
 
+/// An answer that the upstream sends in one piece is one piece for the client too, chunked or not.
+#[tokio::test]
+async fn an_answer_that_is_all_there_reaches_the_client_at_once() {
+    for answer in [ANSWER, EVENTS] {
+        let (url, mut upstream) = Pieces::listen().await;
+        let server = RunningServer::start(&url, None).await;
+        let host = server.address.to_string();
+        let token = server.store.issue("ada", "c", "a", &format!("http://{host}/mcp/a"), "mcp:tools");
+        let mut client = TcpStream::connect(server.address).await.unwrap();
+        let mut pieces = 0;
+        for _ in 0..ROUNDS {
+            client.write_all(&Request::post("/mcp/a").host(&host).bearer(&token).bytes()).await.unwrap();
+            upstream.read().await;
+            upstream.stream.as_mut().unwrap().write_all(answer).await.unwrap();
+            let end: &[u8] = if answer == EVENTS { b"0\r\n\r\n" } else { b"{}" };
+            let mut received = Vec::with_capacity(64 * 1024);
+            while !received.ends_with(end) {
+                let length = timeout(SOON, client.read_buf(&mut received)).await.expect("the rest").unwrap();
+                assert!(length > 0, "it broke off: {}", String::from_utf8_lossy(&received));
+                pieces += 1;
+            }
+        }
+        assert!(pieces < ROUNDS * 3 / 2, "{pieces} pieces for {ROUNDS} answers");
+    }
+}
+
 /// An upstream that shows in which pieces bytes come.
 struct Pieces {
     listener: TcpListener,
@@ -65,6 +95,11 @@ struct Pieces {
 }
 
 impl Pieces {
+    async fn listen() -> (String, Self) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        (format!("http://{}", listener.local_addr().unwrap()), Self { listener, stream: None })
+    }
+
     /// What one read brings.
     async fn read(&mut self) -> Vec<u8> {
         let stream = match &mut self.stream {
@@ -83,7 +118,6 @@ impl Pieces {
 }
 
 async fn edge_and_upstream() -> (TestEdge, Pieces) {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    (TestEdge::relaying_to(&url).await, Pieces { listener, stream: None })
+    let (url, upstream) = Pieces::listen().await;
+    (TestEdge::relaying_to(&url).await, upstream)
 }

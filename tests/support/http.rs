@@ -82,7 +82,8 @@ impl Request {
         self
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// As it goes over the wire.
+    pub fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.head.clone().into_bytes();
         if !self.body.is_empty() || self.head.starts_with("POST") {
             bytes.extend_from_slice(format!("Content-Length: {}\r\n", self.body.len()).as_bytes());

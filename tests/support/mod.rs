@@ -4,6 +4,7 @@ pub mod certificates;
 pub mod credentials;
 pub mod edge;
 pub mod http;
+pub mod server;
 pub mod store;
 pub mod upstream;
 

@@ -1,0 +1,168 @@
+//! What one call costs: the same work through every proxy, in turns.
+
+use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
+
+use serde_json::json;
+
+use super::{
+    client::{Connection, Target, closed_loop},
+    gateway::{Credential, Gateway, Prepared, Route, UPSTREAM_TOKEN},
+    peers::{self, Peer},
+    plan::Plan,
+    process::{self, Core, Process},
+    report::{Report, median},
+};
+
+/// One proxy with one kind of request.
+struct Variant<'p> {
+    name: String,
+    process: Option<&'p Process>,
+    address: SocketAddr,
+    request: Vec<u8>,
+    costs: Vec<f64>,
+    rates: Vec<f64>,
+}
+
+/// An upstream stub.
+pub fn stub() -> (Process, SocketAddr) {
+    let address = process::free_address();
+    let stub = Process::role(Core::Load, &["role:stub", &address.to_string()]);
+    process::wait_for(address);
+    (stub, address)
+}
+
+/// Measures CPU per request and requests per second.
+pub async fn measure(plan: &Plan, report: &mut Report) {
+    let (_stub, stub) = stub();
+    let bare = peers::pingora(stub, "/call");
+    let peers = if plan.has_peers() { peers::installed(stub) } else { Vec::new() };
+    let gateway = Prepared::new(stub, &routes(), None, &[]).await.start();
+    let quiet = Prepared::new(stub, &routes(), None, &[("/log", json!({"level": "warn"}))]).await.start();
+
+    let direct = Target { address: stub, path: "/call".to_owned(), token: "unchecked".to_owned() };
+    let mut calls = vec![variant("direct", None, &direct), of_peer(&bare)];
+    calls.extend(peers.iter().map(of_peer));
+    calls.push(of_gateway("Sallyport, header credential, log off", &quiet, "header"));
+    calls.push(of_gateway("Sallyport, header credential", &gateway, "header"));
+    calls.push(of_gateway("Sallyport, connection of a person, log off", &quiet, "connection"));
+    calls.push(of_gateway("Sallyport, connection of a person", &gateway, "connection"));
+    if FILTER {
+        calls.push(of_gateway("Sallyport, connection, filter", &gateway, "filter"));
+    }
+    for call in &calls {
+        check(
+            call,
+            call.name.starts_with("Sallyport") || peers.iter().any(|peer| peer.authorizes && peer.name == call.name),
+        )
+        .await;
+    }
+    run(plan, report, "tools/call, 131 bytes to 1 KiB of JSON, 32 connections", &mut calls).await;
+
+    let bare_at = |path: &str| Target { path: path.to_owned(), ..bare.target.clone() };
+    let mut events = vec![
+        variant("bare Pingora 0.9.1 relay", Some(&bare.process), &bare_at("/sse-call")),
+        of_gateway("Sallyport, connection of a person", &gateway, "sse-call"),
+    ];
+    run(plan, report, "tools/call answered as an event stream, chunked", &mut events).await;
+
+    let list =
+        |name: &str, process, target: &Target| Variant { request: target.list(), ..variant(name, process, target) };
+    let mut lists = vec![
+        list("bare Pingora 0.9.1 relay", Some(&bare.process), &bare_at("/list")),
+        list("Sallyport, connection of a person", Some(&gateway.process), &gateway.target("list")),
+    ];
+    if FILTER {
+        lists.push(list("Sallyport, filter, JSON", Some(&gateway.process), &gateway.target("list-filter")));
+        lists.push(list("Sallyport, filter, SSE", Some(&gateway.process), &gateway.target("list-sse-filter")));
+    }
+    run(plan, report, "tools/list of 100 tools, 60 KiB", &mut lists).await;
+}
+
+fn routes() -> Vec<Route> {
+    let mut routes = vec![
+        Route::new("header", "/call", Credential::Header),
+        Route::new("connection", "/call", Credential::Connection),
+        Route::new("sse-call", "/sse-call", Credential::Connection),
+        Route::new("list", "/list", Credential::Connection),
+    ];
+    if FILTER {
+        let half: Vec<String> =
+            (0..100).step_by(2).map(|number| format!("tool_{number:03}")).chain(["tool_001".to_owned()]).collect();
+        let capabilities = json!({"tools": half});
+        for (name, upstream) in [("filter", "/call"), ("list-filter", "/list"), ("list-sse-filter", "/list-sse")] {
+            routes.push(Route::new(name, upstream, Credential::Connection).filtered(capabilities.clone()));
+        }
+    }
+    routes
+}
+
+fn variant<'p>(name: &str, process: Option<&'p Process>, target: &Target) -> Variant<'p> {
+    Variant {
+        name: name.to_owned(),
+        process,
+        address: target.address,
+        request: target.call(),
+        costs: Vec::new(),
+        rates: Vec::new(),
+    }
+}
+
+fn of_peer(peer: &Peer) -> Variant<'_> {
+    variant(&peer.name, Some(&peer.process), &peer.target)
+}
+
+fn of_gateway<'p>(name: &str, gateway: &'p Gateway, route: &str) -> Variant<'p> {
+    variant(name, Some(&gateway.process), &gateway.target(route))
+}
+
+/// The work is the same: the answer is there, with the upstream's credential where the proxy puts it in.
+async fn check(variant: &Variant<'_>, authorizes: bool) {
+    let (status, answer) = Connection::open(variant.address).await.exchange(&variant.request).await;
+    let text = String::from_utf8_lossy(&answer);
+    assert_eq!(status, 200, "{}: {text}", variant.name);
+    assert_eq!(text.contains(UPSTREAM_TOKEN), authorizes, "{}: {text}", variant.name);
+}
+
+async fn run(plan: &Plan, report: &mut Report, title: &str, variants: &mut [Variant<'_>]) {
+    for _ in 0..plan.rounds {
+        for variant in variants.iter_mut() {
+            let (cost, rate) = cost(variant.process, variant.address, &variant.request, CONNECTIONS, plan.window).await;
+            variant.costs.push(cost);
+            variant.rates.push(rate);
+        }
+    }
+    let bare = variants.iter().find(|variant| variant.name.starts_with("bare")).map(|bare| bare.costs.clone());
+    let bare = bare.unwrap_or_default();
+    let rows: Vec<_> = variants
+        .iter()
+        .map(|variant| {
+            let ratios: Vec<f64> = variant.costs.iter().zip(&bare).map(|(cost, bare)| cost / bare).collect();
+            let lowest = variant.costs.iter().copied().fold(f64::NAN, f64::min);
+            let figures = vec![median(&variant.costs), lowest, median(&variant.rates), median(&ratios)];
+            (variant.name.clone(), figures)
+        })
+        .collect();
+    report.table(title, &["variant", "CPU µs/req", "lowest", "req/s", "of bare"], &rows);
+}
+
+/// The processor time of a proxy per request, in microseconds, and the requests per second.
+pub async fn cost(
+    process: Option<&Process>,
+    address: SocketAddr,
+    request: &[u8],
+    connections: usize,
+    window: Duration,
+) -> (f64, f64) {
+    let times: Rc<RefCell<Vec<Duration>>> = Rc::default();
+    let probe = || times.borrow_mut().push(process.map_or(Duration::ZERO, Process::cpu));
+    let load = closed_loop(address, request.to_vec(), connections, window, probe).await;
+    let spent = times.borrow()[1].saturating_sub(times.borrow()[0]);
+    let answers = load.answers as f64;
+    let cost = if process.is_some() { spent.as_secs_f64() * 1e6 / answers } else { f64::NAN };
+    (cost, answers / load.time.as_secs_f64())
+}
+
+/// As many as in the project's reference measurements.
+pub const CONNECTIONS: usize = 32;
+/// Whether the gateway has its capability filter.
+const FILTER: bool = false;

@@ -1,0 +1,138 @@
+//! Other proxies, where they are installed, with the same work.
+
+use std::{net::SocketAddr, process::Command, time::Duration};
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use ring::hmac;
+use tempfile::TempDir;
+
+use super::{
+    client::Target,
+    gateway::UPSTREAM_TOKEN,
+    process::{self, Core, Process},
+};
+
+/// A proxy beside the gateway.
+pub struct Peer {
+    pub name: String,
+    pub process: Process,
+    pub target: Target,
+    /// Whether it puts the upstream's credential in.
+    pub authorizes: bool,
+    _directory: Option<TempDir>,
+}
+
+/// The relay of Pingora as published.
+pub fn pingora(stub: SocketAddr, path: &str) -> Peer {
+    let address = process::free_address();
+    let process = Process::role(Core::Proxy, &["role:relay", &address.to_string(), &stub.to_string()]);
+    process::wait_for(address);
+    let target = Target { address, path: path.to_owned(), token: "unchecked".to_owned() };
+    Peer { name: "bare Pingora 0.9.1 relay".to_owned(), process, target, authorizes: false, _directory: None }
+}
+
+/// Those that are on the `PATH`, and the one that `SALLYPORT_BENCH_PEER` starts.
+pub fn installed(stub: SocketAddr) -> Vec<Peer> {
+    let mut peers = Vec::new();
+    if installed_program("nginx") {
+        peers.push(nginx(stub));
+    }
+    if installed_program("haproxy") {
+        peers.push(haproxy(stub, "HAProxy, relay", "", false));
+        let opaque = "http-request set-var(txn.credential) req.hdr(Authorization),regsub(\"^Bearer \",\"\"),map_str({directory}/tokens.map)\n\
+             http-request deny deny_status 401 unless { var(txn.credential) -m found }\n\
+             http-request set-header Authorization \"Bearer %[var(txn.credential)]\"\n";
+        peers.push(haproxy(stub, "HAProxy, opaque token in a map", opaque, true));
+        let jwt = format!(
+            "http-request set-var(txn.bearer) http_auth_bearer\n\
+             http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_header_query('$.alg') -m str HS256 }}\n\
+             http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify(\"HS256\",\"{SECRET}\") -m int 1 }}\n\
+             http-request set-header Authorization \"Bearer {UPSTREAM_TOKEN}\"\n"
+        );
+        let mut peer = haproxy(stub, "HAProxy, HS256 JWT", &jwt, true);
+        peer.target.token = hs256();
+        peers.push(peer);
+    }
+    if let Ok(command) = std::env::var("SALLYPORT_BENCH_PEER") {
+        peers.push(other(stub, &command));
+    }
+    peers
+}
+
+fn installed_program(name: &str) -> bool {
+    Command::new(name).arg("-v").output().is_ok_and(|output| output.status.success())
+}
+
+fn nginx(stub: SocketAddr) -> Peer {
+    let address = process::free_address();
+    let directory = TempDir::new().unwrap();
+    let root = directory.path().display();
+    let config = directory.path().join("nginx.conf");
+    let text = format!(
+        "worker_processes 1; daemon off; master_process off; pid {root}/pid; error_log /dev/null;\n\
+         events {{ worker_connections 18000; }}\n\
+         http {{ access_log off; keepalive_requests 1000000000; client_body_temp_path {root}/b; proxy_temp_path {root}/p;\n\
+         fastcgi_temp_path {root}/f; uwsgi_temp_path {root}/u; scgi_temp_path {root}/s;\n\
+         upstream stub {{ server {stub}; keepalive 128; keepalive_requests 1000000000; }}\n\
+         server {{ listen {address} backlog=4096; location / {{ proxy_pass http://stub; proxy_http_version 1.1;\n\
+         proxy_set_header Connection \"\"; proxy_buffering off; proxy_read_timeout 1h; }} }} }}\n"
+    );
+    std::fs::write(&config, text).unwrap();
+    let command =
+        ["nginx", "-p", directory.path().to_str().unwrap(), "-c", config.to_str().unwrap()].map(str::to_owned);
+    peer("nginx, relay", address, &command, directory, false)
+}
+
+fn haproxy(stub: SocketAddr, name: &str, rules: &str, authorizes: bool) -> Peer {
+    let address = process::free_address();
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("tokens.map"), format!("{TOKEN} {UPSTREAM_TOKEN}\n")).unwrap();
+    let rules = rules.replace("{directory}", directory.path().to_str().unwrap());
+    let text = format!(
+        "global\n nbthread 1\n maxconn 9000\ndefaults\n mode http\n timeout connect 5s\n timeout client 1h\n timeout server 1h\n\
+         frontend door\n bind {address} backlog 4096\n {rules}\n default_backend stub\n\
+         backend stub\n http-reuse always\n server stub {stub}\n"
+    );
+    let config = directory.path().join("haproxy.cfg");
+    std::fs::write(&config, text).unwrap();
+    let command = ["haproxy", "-db", "-f", config.to_str().unwrap()].map(str::to_owned);
+    peer(name, address, &command, directory, authorizes)
+}
+
+/// Any other proxy: a command line that listens at `$LISTEN`, relays to `$UPSTREAM`, and takes `$TOKEN`.
+fn other(stub: SocketAddr, command: &str) -> Peer {
+    let address = process::free_address();
+    let (listen, upstream) = (address.to_string(), stub.to_string());
+    let environment =
+        [("LISTEN", listen.as_str()), ("UPSTREAM", &upstream), ("TOKEN", TOKEN), ("UPSTREAM_TOKEN", UPSTREAM_TOKEN)];
+    let process = Process::program(&["sh", "-c", command], &environment);
+    process::wait_for(address);
+    let token = std::env::var("SALLYPORT_BENCH_PEER_TOKEN").unwrap_or_else(|_| TOKEN.to_owned());
+    let path = std::env::var("SALLYPORT_BENCH_PEER_PATH").unwrap_or_else(|_| "/call".to_owned());
+    let name = std::env::var("SALLYPORT_BENCH_PEER_NAME").unwrap_or_else(|_| "SALLYPORT_BENCH_PEER".to_owned());
+    Peer { name, process, target: Target { address, path, token }, authorizes: false, _directory: None }
+}
+
+fn peer(name: &str, address: SocketAddr, command: &[String], directory: TempDir, authorizes: bool) -> Peer {
+    let command: Vec<&str> = command.iter().map(String::as_str).collect();
+    let process = Process::program(&command, &[]);
+    process::wait_for(address);
+    let target = Target { address, path: "/call".to_owned(), token: TOKEN.to_owned() };
+    Peer { name: name.to_owned(), process, target, authorizes, _directory: Some(directory) }
+}
+
+/// A JWT that `HAProxy` verifies.
+fn hs256() -> String {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let claims = serde_json::json!({
+        "iss": "https://login.example.com", "sub": "ada", "aud": "http://127.0.0.1/call", "scope": "mcp:tools",
+        "exp": (now + Duration::from_secs(8 * 3600)).as_secs(),
+    });
+    let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#);
+    let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
+}
+
+const TOKEN: &str = "at_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes-for-hs256";

@@ -1,0 +1,56 @@
+//! How much is measured.
+
+use std::{path::PathBuf, time::Duration};
+
+/// How much is measured.
+pub struct Plan {
+    /// A proof that everything runs; its figures say nothing.
+    pub quick: bool,
+    /// How often variants are interleaved.
+    pub rounds: usize,
+    /// How long one variant runs in one round.
+    pub window: Duration,
+    /// Where the JSON goes.
+    pub json: Option<PathBuf>,
+    only: Vec<String>,
+}
+
+impl Plan {
+    /// As the command line says; cargo adds `--bench`.
+    pub fn from_arguments() -> Self {
+        let mut plan =
+            Self { quick: false, rounds: 7, window: Duration::from_millis(1500), json: None, only: Vec::new() };
+        let mut arguments = std::env::args().skip(1);
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--bench" => {}
+                "--quick" => {
+                    plan.quick = true;
+                    plan.rounds = 1;
+                    plan.window = Duration::from_millis(300);
+                }
+                "--rounds" => plan.rounds = arguments.next().unwrap().parse().unwrap(),
+                "--window-ms" => plan.window = Duration::from_millis(arguments.next().unwrap().parse().unwrap()),
+                "--only" => plan.only = arguments.next().unwrap().split(',').map(str::to_owned).collect(),
+                "--json" => plan.json = Some(PathBuf::from(arguments.next().unwrap())),
+                other => panic!("unknown argument {other}; see benches/load/plan.rs"),
+            }
+        }
+        plan
+    }
+
+    /// Whether this part is measured.
+    pub fn has(&self, part: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == part)
+    }
+
+    /// Whether other proxies are measured too.
+    pub fn has_peers(&self) -> bool {
+        !self.quick || std::env::var_os("SALLYPORT_BENCH_PEER").is_some()
+    }
+
+    /// One of two sizes.
+    pub const fn size(&self, full: usize, quick: usize) -> usize {
+        if self.quick { quick } else { full }
+    }
+}

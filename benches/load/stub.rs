@@ -1,0 +1,159 @@
+//! The upstream: answers at once, and says which credential it got.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+
+use super::client::{content_length, head_end, header};
+
+/// Serves until killed.
+pub fn run(address: &str) {
+    super::process::allow_many_files();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let address: SocketAddr = address.parse().unwrap();
+    runtime.block_on(async {
+        let listener = tokio::net::TcpSocket::new_v4().unwrap();
+        listener.set_reuseaddr(true).unwrap();
+        listener.bind(address).unwrap();
+        let listener: TcpListener = listener.listen(4096).unwrap();
+        let list = tool_list();
+        let list: &'static [u8] = list.leak();
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            stream.set_nodelay(true).unwrap();
+            tokio::spawn(serve(stream, list));
+        }
+    });
+}
+
+async fn serve(mut stream: TcpStream, list: &'static [u8]) {
+    let mut buffer = Vec::with_capacity(8 * 1024);
+    let mut answer = Vec::with_capacity(8 * 1024);
+    loop {
+        let head = loop {
+            if let Some(end) = head_end(&buffer) {
+                break end;
+            }
+            match stream.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        };
+        let total = head + content_length(&buffer[..head]).unwrap_or(0);
+        while buffer.len() < total {
+            match stream.read_buf(&mut buffer).await {
+                Ok(0) | Err(_) => return,
+                Ok(_) => {}
+            }
+        }
+        let path = buffer[..head].split(|byte| *byte == b' ').nth(1).unwrap_or_default();
+        answer.clear();
+        match path {
+            b"/idle" | b"/flood" | b"/paced" => return stream_events(stream, path).await,
+            b"/sse-call" => {
+                let json = call_answer(header(&buffer[..head], b"authorization"));
+                answer.extend_from_slice(SSE_HEAD);
+                chunk(&mut answer, &[b"event: message\ndata: ", &json[..], b"\n\n"].concat());
+                answer.extend_from_slice(b"0\r\n\r\n");
+            }
+            b"/list" => json(&mut answer, list),
+            b"/list-sse" => {
+                answer.extend_from_slice(SSE_HEAD);
+                chunk(&mut answer, &[b"event: message\ndata: ", list, b"\n\n"].concat());
+                answer.extend_from_slice(b"0\r\n\r\n");
+            }
+            _ => json(&mut answer, &call_answer(header(&buffer[..head], b"authorization"))),
+        }
+        if stream.write_all(&answer).await.is_err() {
+            return;
+        }
+        buffer.drain(..total);
+    }
+}
+
+/// Events until the client goes: none at all, as many as go, or one in four milliseconds that says when it was sent.
+async fn stream_events(mut stream: TcpStream, path: &[u8]) {
+    if stream.write_all(SSE_HEAD).await.is_err() {
+        return;
+    }
+    match path {
+        b"/idle" => drop(stream.read_u8().await),
+        b"/flood" => {
+            let mut event = Vec::new();
+            chunk(&mut event, &[&b"event: message\ndata: "[..], &[b'x'; 100][..], &b"\n\n"[..]].concat());
+            while stream.write_all(&event).await.is_ok() {}
+        }
+        _ => {
+            let mut ticks = tokio::time::interval(PACE);
+            let mut event = Vec::new();
+            loop {
+                ticks.tick().await;
+                event.clear();
+                chunk(&mut event, format!("data: {:020}\n\n", now()).as_bytes());
+                if stream.write_all(&event).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Nanoseconds that two processes of one machine agree on.
+pub fn now() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()
+}
+
+fn json(answer: &mut Vec<u8>, body: &[u8]) {
+    answer.extend_from_slice(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ");
+    answer.extend_from_slice(body.len().to_string().as_bytes());
+    answer.extend_from_slice(b"\r\n\r\n");
+    answer.extend_from_slice(body);
+}
+
+fn chunk(answer: &mut Vec<u8>, data: &[u8]) {
+    answer.extend_from_slice(format!("{:x}\r\n", data.len()).as_bytes());
+    answer.extend_from_slice(data);
+    answer.extend_from_slice(b"\r\n");
+}
+
+/// The answer of a tool, 1 KiB, with the credential in it.
+fn call_answer(credential: Option<&[u8]>) -> Vec<u8> {
+    let mut body = Vec::with_capacity(1024);
+    body.extend_from_slice(br#"{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":""#);
+    body.extend_from_slice(credential.unwrap_or(b"no credential"));
+    body.resize(1024 - CALL_END.len(), b'.');
+    body.extend_from_slice(CALL_END);
+    body
+}
+
+/// A list of 100 tools, about 60 KiB.
+fn tool_list() -> Vec<u8> {
+    let tool = |number: usize| {
+        serde_json::json!({
+            "name": format!("tool_{number:03}"),
+            "title": format!("The tool of number {number}"),
+            "description": "Looks something up that somebody may want to know, and says so. ".repeat(4),
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "query": {"type": "string", "description": "What to look for, in the words of the person who asks."},
+                    "limit": {"type": "integer", "minimum": 1, "maximum": 100, "description": "How many to return."},
+                },
+                "required": ["query"],
+            },
+        })
+    };
+    let tools: Vec<_> = (0..100).map(tool).collect();
+    serde_json::to_vec(&serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}})).unwrap()
+}
+
+/// How often a paced stream sends an event.
+pub const PACE: Duration = Duration::from_millis(4);
+const SSE_HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+const CALL_END: &[u8] = br#""}]}}"#;
