@@ -163,7 +163,7 @@ fn origin(origin: &config::Origin) -> anyhow::Result<Origin> {
     Origin::parse(&origin.to_string()).with_context(|| format!("{origin} cannot be used as an origin"))
 }
 
-fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
+pub(super) fn key_ring(config: &Config) -> anyhow::Result<KeyRing> {
     let mut keys: Vec<Key> =
         config.encryption_keys.iter().map(|key| Key { id: key.id.clone(), bytes: key.bytes.clone() }).collect();
     if keys.is_empty() {
@@ -224,6 +224,11 @@ fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstre
         config::UpstreamAuth::SharedOauth(oauth) => {
             upstream::CredentialSource::SharedOauth(Arc::new(oauth_settings(oauth)))
         }
+        config::UpstreamAuth::UserKey(key) => upstream::CredentialSource::UserKey(Arc::new(upstream::KeySettings {
+            header: key.header.clone(),
+            scheme: key.scheme.clone(),
+            help: key.help.clone(),
+        })),
         config::UpstreamAuth::IdJag(_) => bail!("authMode `id-jag` of the upstream `{}` is not available", upstream.id),
     };
     Ok(upstream::Server {

@@ -34,6 +34,7 @@ use crate::{
     config::{self, Config},
     proxy::{self, Listener},
     store::Changes,
+    upstream,
 };
 
 /// How a gateway starts, beside its configuration.
@@ -150,6 +151,20 @@ pub fn migrate(config: &Config) -> anyhow::Result<()> {
     let store = assemble::store(config)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
     runtime.block_on(store.migrate()).context("the store's schema cannot be brought up to date")
+}
+
+/// Seals with the first key of the ring what other keys had sealed, while gateways serve.
+pub fn reseal(config: &Config) -> anyhow::Result<upstream::reseal::Tally> {
+    if config.encryption_keys.is_empty() {
+        bail!(
+            "there is no key to change to: set `encryption.keys`, the new key first, and behind it the one of the key \
+             file as {{id: embedded, key: $file(..)}}"
+        );
+    }
+    migrate(config)?;
+    let (store, key_ring) = (assemble::store(config)?, assemble::key_ring(config)?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    runtime.block_on(upstream::reseal::reseal(&*store, &key_ring)).context("the store failed; run it again to go on")
 }
 
 fn server_conf(config: &Config) -> ServerConf {

@@ -68,6 +68,12 @@ enum Command {
 enum KeysCommand {
     /// Print a new key for `encryption.keys`.
     Generate,
+    /// Seal everything that is kept with the first key of `encryption.keys`, while gateways serve; afterwards the others
+    /// can go.
+    Rotate {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
 }
 
 #[derive(clap::Args)]
@@ -91,6 +97,7 @@ pub fn main() -> ExitCode {
             doctor::command(&url, doctor::Options { user, patience: Duration::from_secs(patience) })
         }
         Command::Keys { command: KeysCommand::Generate } => keys::generate(),
+        Command::Keys { command: KeysCommand::Rotate { config } } => keys::rotate(&config.config),
         Command::Migrate { config } => run::migrate(&config.config),
     }
 }

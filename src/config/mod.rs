@@ -44,7 +44,7 @@ pub use store::{EncryptionKey, Outbound, Store};
 pub use unavailable::{Feature, unavailable};
 pub use upstream::{
     ClientAuth, ClientCertificate, ClientRegistration, HttpVersion, Prompt, ResourceParameter, Upstream, UpstreamAuth,
-    UpstreamOauth, UpstreamTls,
+    UpstreamOauth, UpstreamTls, UserKey,
 };
 
 use std::cell::RefCell;

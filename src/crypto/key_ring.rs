@@ -80,13 +80,17 @@ impl KeyRing {
         let (id, cipher) = &self.keys[0];
         let nonce: [u8; 12] = random_bytes();
         let mut sealed = Vec::with_capacity(2 + id.len() + 12 + plain.len() + 16);
-        sealed.push(VERSION);
-        sealed.push(u8::try_from(id.len()).unwrap_or(u8::MAX));
-        sealed.extend_from_slice(id.as_bytes());
+        sealed.extend(self.prefix());
         sealed.extend_from_slice(&nonce);
         let payload = Payload { msg: plain, aad: context.as_bytes() };
         sealed.extend(cipher.encrypt(&Nonce::from(nonce), payload).expect("the plaintext is far below the limit"));
         sealed
+    }
+
+    /// How everything begins that this ring seals; what begins otherwise was sealed by another key.
+    pub fn prefix(&self) -> Vec<u8> {
+        let id = self.keys[0].0.as_bytes();
+        [&[VERSION, u8::try_from(id.len()).unwrap_or(u8::MAX)], id].concat()
     }
 
     /// Opens what [`KeyRing::seal`] sealed for the same `context`, with whichever key of the ring sealed it.
@@ -128,6 +132,7 @@ mod tests {
         let sealed = old.seal("c", b"secret");
         assert_eq!(&**new.open("c", &sealed).unwrap(), b"secret");
         assert!(matches!(old.open("c", &new.seal("c", b"secret")), Err(SealError::UnknownKey)));
+        assert!(sealed.starts_with(&old.prefix()) && !sealed.starts_with(&new.prefix()));
     }
 
     #[test]

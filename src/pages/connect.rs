@@ -1,6 +1,6 @@
 //! Connecting an upstream: the question before, and the news after the upstream's own authorization.
 
-use super::{ClientIdentity, Detail, FormAction, LocalHref, Page, Route, SafeHost, SafeText, User};
+use super::{ClientIdentity, Detail, Field, FormAction, LocalHref, Page, Route, SafeHost, SafeText, User};
 
 /// What a connect link opens, a form that is posted with `ticket` and `csrf`.
 #[derive(askama::Template)]
@@ -24,6 +24,30 @@ pub struct Connect {
     pub scopes: Vec<SafeText>,
     /// Whether it becomes the gateway's own connection, which everybody acts through.
     pub shared: bool,
+    /// Who is signed in.
+    pub user: User,
+    /// Where somebody else's sign-in can be ended.
+    pub sign_out: LocalHref,
+}
+
+/// Asks for an API key, in a form that is posted with `key`, the field `asked`, and `csrf`.
+#[derive(askama::Template)]
+#[template(path = "connect_key.html")]
+pub struct ConnectKey {
+    /// Where the form is posted to.
+    pub action: LocalHref,
+    /// Where the person came from.
+    pub asked: Field,
+    /// Proof that the form was ours, for this browser session.
+    pub csrf: String,
+    /// The upstream's name for people.
+    pub upstream: SafeText,
+    /// The route that needs it.
+    pub route: Route,
+    /// Where people get a key, in the operator's words.
+    pub help: Option<SafeText>,
+    /// Why the form comes again.
+    pub problem: Option<SafeText>,
     /// Who is signed in.
     pub user: User,
     /// Where somebody else's sign-in can be ended.
@@ -90,6 +114,10 @@ pub struct WrongPerson {
 
 impl Page for Connect {
     const FORM_ACTION: FormAction = FormAction::Unrestricted;
+}
+
+impl Page for ConnectKey {
+    const FORM_ACTION: FormAction = FormAction::SelfOnly;
 }
 
 impl Page for Connected {

@@ -14,7 +14,7 @@ mod message;
 mod sign_out;
 
 pub use account::{Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form, Remembered};
-pub use connect::{AskedBy, Connect, ConnectFailed, Connected, UpstreamError, WrongPerson};
+pub use connect::{AskedBy, Connect, ConnectFailed, ConnectKey, Connected, UpstreamError, WrongPerson};
 pub use consent::{Client, ClientIdentity, Consent, Redirect, Route, Upstream, UpstreamState, User};
 pub use csp::{FormAction, content_security_policy, style_csp_hash};
 pub use dev_chooser::{DevChooser, DevUser};

@@ -13,6 +13,8 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("connect", connect().render()),
         ("connect-own-accord", connect_of_ones_own_accord().render()),
         ("connect-shared", Connect { shared: true, ..connect() }.render()),
+        ("connect-key", connect_key().render()),
+        ("connect-key-refused", connect_key_again().render()),
         ("connect-hostile", connect_of_an_attacker().render()),
         ("connected", connected().render()),
         ("connected-continue", Connected { back: Some(LocalHref::new("/oauth/setup")), ..connected() }.render()),
@@ -162,6 +164,32 @@ pub(super) fn connect_of_an_attacker() -> Connect {
         shared: true,
         user: User { name: safe_text(&hostile), email: Some(safe_text(&hostile)) },
         sign_out: LocalHref::new("javascript:alert(1)"),
+    }
+}
+
+pub(super) fn connect_key() -> ConnectKey {
+    ConnectKey {
+        action: LocalHref::new("/auth/connections/search/connect"),
+        asked: Field { name: "ticket", value: "t_2b81".into() },
+        csrf: "c_93kf".into(),
+        upstream: safe_text("Search"),
+        route: Route { title: safe_text("Company search"), path: safe_text("/mcp/search") },
+        help: Some(safe_paragraph("In Search, open Settings, then API keys.")),
+        problem: None,
+        user: User { name: safe_text("Ada Lovelace"), email: Some(safe_text("ada@example.com")) },
+        sign_out: LocalHref::new("/oauth/sign-out"),
+    }
+}
+
+pub(super) fn connect_key_again() -> ConnectKey {
+    let hostile = hostile();
+    ConnectKey {
+        upstream: safe_text(&hostile),
+        help: None,
+        problem: Some(safe_paragraph(
+            "The service does not accept this key. Check that it is complete and still valid.",
+        )),
+        ..connect_key()
     }
 }
 

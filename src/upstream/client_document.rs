@@ -183,6 +183,7 @@ fn response(request: &Request, document: &impl Serialize) -> Response {
 pub(super) fn auth_profile_id(server: &Server) -> String {
     let mode = match server.credential {
         CredentialSource::SharedOauth(_) => "shared-oauth",
+        CredentialSource::UserKey(_) => "user-key",
         _ => "user-oauth",
     };
     format!("{}:{mode}", server.id)

@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use http::{HeaderName, HeaderValue};
 
-use super::OauthSettings;
+use super::{KeySettings, OauthSettings};
 use crate::policy::Permit;
 
 /// Where the credential of an upstream comes from.
@@ -18,6 +18,8 @@ pub enum CredentialSource {
     UserOauth(Arc<OauthSettings>),
     /// One connection for everybody, made by an administrator.
     SharedOauth(Arc<OauthSettings>),
+    /// Every person's own API key.
+    UserKey(Arc<KeySettings>),
 }
 
 /// The headers that a permitted call carries upstream. Only a [`Permit`] gets one.
@@ -33,7 +35,7 @@ impl CredentialSource {
         match self {
             Self::None => Some(Credential { headers: None, version: 0 }),
             Self::Headers(headers) => Some(Credential { headers: Some(Arc::clone(headers)), version: 0 }),
-            Self::UserOauth(_) | Self::SharedOauth(_) => None,
+            Self::UserOauth(_) | Self::SharedOauth(_) | Self::UserKey(_) => None,
         }
     }
 }

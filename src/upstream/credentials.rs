@@ -28,6 +28,12 @@ pub trait Credentials: Send + Sync + 'static {
     async fn renewed(&self, permit: &Permit, server: &Server, refused: &Credential)
     -> Result<Credential, NoCredential>;
 
+    /// Notes that the upstream answered 401 to `refused` although that was had by [`Credentials::renewed`].
+    ///
+    /// The connection stays: only its authorization server can say that it is over, and an upstream that refuses
+    /// everybody for a minute must not cost everybody their connection. But nothing is renewed again for some seconds.
+    fn refused_again(&self, permit: &Permit, server: &Server, refused: &Credential);
+
     /// Notes that the upstream wants more scope than the connection has (`WWW-Authenticate` with `insufficient_scope`);
     /// the next authorization asks for the union.
     async fn needs_scope(&self, permit: &Permit, server: &Server, scope: &str);

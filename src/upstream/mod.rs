@@ -7,12 +7,15 @@ pub mod connect;
 pub mod connections;
 mod credential;
 mod credentials;
+mod key_settings;
 mod need;
 mod oauth_settings;
+pub mod reseal;
 mod server;
 
 pub use credential::{Credential, CredentialSource};
 pub use credentials::{ConnectLink, Credentials};
+pub use key_settings::KeySettings;
 pub use need::{Need, NoCredential};
 pub use oauth_settings::{ClientAuthentication, OauthSettings, Prompt, Registration, Resource};
 pub use server::{HttpVersion, Server, Servers, Tls};

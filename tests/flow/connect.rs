@@ -73,7 +73,8 @@ impl World {
     }
 }
 
-async fn call(client: &Client, access: &str) -> Value {
+/// The answer to a tool call.
+pub async fn call(client: &Client, access: &str) -> Value {
     let request = client
         .http
         .post(format!("{}/mcp/one", client.origin))

@@ -33,6 +33,8 @@ pub struct ScriptedCredentials {
 pub struct Log {
     /// The tokens that were given up for renewal.
     pub renewed: Vec<String>,
+    /// How often a renewed token was refused as well.
+    pub refused_again: u32,
     /// The scopes that were asked for.
     pub scopes: Vec<String>,
 }
@@ -109,6 +111,10 @@ impl Credentials for ScriptedCredentials {
         let mut renewals = self.renewals.lock().unwrap();
         let outcome = if renewals.len() > 1 { renewals.pop_front() } else { renewals.front().cloned() };
         credential(outcome.expect("a renewal in the script"), permit)
+    }
+
+    fn refused_again(&self, _permit: &Permit, _server: &Server, _refused: &Credential) {
+        self.log.lock().unwrap().refused_again += 1;
     }
 
     async fn needs_scope(&self, _permit: &Permit, _server: &Server, scope: &str) {

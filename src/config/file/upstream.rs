@@ -28,6 +28,9 @@ pub struct Upstream {
     /// How the gateway authenticates itself there.
     #[schemars(default = "user_oauth")]
     pub auth_mode: At<AuthMode>,
+    /// `user-key`: how the person's API key is sent.
+    #[schemars(default = "section")]
+    pub user_key: UserKey,
     /// `header`: the headers to send, by name.
     #[schemars(default = "section")]
     pub headers: At<BTreeMap<String, AtSecret>>,
@@ -81,12 +84,29 @@ pub enum AuthMode {
     UserOauth,
     /// One connection for all, made by an administrator.
     SharedOauth,
+    /// Every user gives an API key of their own.
+    UserKey,
     /// The user's identity assertion is exchanged for an ID-JAG.
     IdJag,
     /// A static header or API key.
     Header,
     /// A public upstream.
     None,
+}
+
+/// How a person's API key is sent, and where people find it.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UserKey {
+    /// The header that carries the key. Default: `Authorization`.
+    #[schemars(default = "null")]
+    pub header: At<String>,
+    /// The word before the key. Default: `Bearer` in `Authorization`, else none.
+    #[schemars(default = "null")]
+    pub scheme: At<String>,
+    /// What the page that asks for the key says about where to find it.
+    #[schemars(default = "null")]
+    pub help: At<String>,
 }
 
 /// How the gateway becomes a client of the upstream's authorization server.

@@ -181,7 +181,7 @@ fn bad_upstreams_are_refused() {
     let rows = [
         ("authmode: none", "7:7", "routes[0].upstream.authmode: unknown key; did you mean `authMode`?"),
         ("authMode: user_oauth", "7:17", "did you mean `user-oauth`?"),
-        ("authMode: oauth", "7:17", "allowed: user-oauth, shared-oauth, id-jag, header, none"),
+        ("authMode: oauth", "7:17", "allowed: user-oauth, shared-oauth, user-key, id-jag, header, none"),
         ("id: \"a/b\"", "7:11", "an id of letters, digits and ._-"),
         ("id: \"..\"", "7:11", "an id of letters"),
         ("displayName: 7", "7:20", "put it in quotes"),
@@ -216,6 +216,10 @@ fn bad_upstreams_are_refused() {
         ("clientRegistration: {mode: dynamic, clientId: x}", "7:53", "belongs to mode `manual`, not to mode `dynamic`"),
         ("clientRegistration: {issuer: \"https://a.example\"}", "7:36", "belongs to mode `manual`, not to mode `auto`"),
         ("clientRegistration: {mode: manual, clientId: x, issuer: a.example}", "7:63", "clientRegistration.issuer"),
+        ("userKey: {header: X-Key}", "7:25", "belongs to authMode `user-key`, not to authMode `user-oauth`"),
+        ("authMode: user-key\n      userKey: {header: Host}", "8:25", "a header that neither HTTP nor MCP sets"),
+        ("authMode: user-key\n      userKey: {header: \"a b\"}", "8:25", "the name of a header"),
+        ("authMode: user-key\n      userKey: {scheme: \"a b\"}", "8:25", "a word such as Bearer"),
         ("assumePkce: maybe", "7:19", "assumePkce: expected true or false"),
         (
             "clientRegistration: {mode: manual, clientId: x, tokenEndpointAuthMethod: client_secret_post}",

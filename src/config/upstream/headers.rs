@@ -60,7 +60,7 @@ fn header(name: &str, value: &AtSecret, check: &mut Check) -> Option<(HeaderName
 }
 
 /// Headers of the connection (RFC 9110 section 7.6.1), of the message's frame, and of MCP.
-fn is_ours(name: &HeaderName) -> bool {
+pub(super) fn is_ours(name: &HeaderName) -> bool {
     const HOP_BY_HOP: [&str; 9] = [
         "connection",
         "keep-alive",

@@ -2,6 +2,7 @@
 
 mod headers;
 mod registration;
+mod user_key;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use http::{HeaderName, HeaderValue};
 use url::Url;
 
 pub use registration::{ClientAuth, ClientRegistration, Prompt, ResourceParameter, UpstreamOauth};
+pub use user_key::UserKey;
 
 use crate::config::at::{At, State};
 use crate::config::check::Check;
@@ -55,6 +57,8 @@ pub enum UpstreamAuth {
     UserOauth(UpstreamOauth),
     /// One connection for all users, made by an administrator.
     SharedOauth(UpstreamOauth),
+    /// Every user gives an API key of their own.
+    UserKey(UserKey),
     /// The user's identity assertion is exchanged for an ID-JAG.
     IdJag(UpstreamOauth),
 }
@@ -96,6 +100,7 @@ impl UpstreamAuth {
             Self::Header(_) => AuthMode::Header,
             Self::UserOauth(_) => AuthMode::UserOauth,
             Self::SharedOauth(_) => AuthMode::SharedOauth,
+            Self::UserKey(_) => AuthMode::UserKey,
             Self::IdJag(_) => AuthMode::IdJag,
         }
     }
@@ -112,6 +117,7 @@ impl AuthMode {
         match self {
             Self::UserOauth => "user-oauth",
             Self::SharedOauth => "shared-oauth",
+            Self::UserKey => "user-key",
             Self::IdJag => "id-jag",
             Self::Header => "header",
             Self::None => "none",
@@ -164,11 +170,13 @@ fn auth(file: &file::Upstream, check: &mut Check) -> UpstreamAuth {
     };
     check.features.push((Feature::AuthMode(mode), file.auth_mode.place.clone()));
     let headers = headers::check(&file.headers, mode, check);
+    let user_key = UserKey::check(&file.user_key, mode, check);
     match mode {
         AuthMode::None => UpstreamAuth::None,
         AuthMode::Header => UpstreamAuth::Header(headers),
         AuthMode::UserOauth => UpstreamAuth::UserOauth(oauth),
         AuthMode::SharedOauth => UpstreamAuth::SharedOauth(oauth),
+        AuthMode::UserKey => UpstreamAuth::UserKey(user_key),
         AuthMode::IdJag => UpstreamAuth::IdJag(oauth),
     }
 }

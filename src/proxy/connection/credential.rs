@@ -26,6 +26,11 @@ impl Gateway {
     /// It is followed by another attempt if there is a new credential, once per request; else by an answer of ours.
     pub(in crate::proxy) async fn renew(&self, exchange: &mut Exchange) -> Box<PingoraError> {
         if std::mem::replace(&mut exchange.renewed, true) {
+            if let (Some(permit), Some(target), Some(refused)) =
+                (&exchange.permit, &exchange.target, &exchange.credential)
+            {
+                self.credentials.refused_again(permit, &target.server, refused);
+            }
             return exchange.require_connection(Need::ReconsentRequired);
         }
         let (Some(permit), Some(target), Some(refused)) = (&exchange.permit, &exchange.target, &exchange.credential)

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use quick_cache::sync::Cache;
 use url::Url;
 
@@ -176,6 +176,14 @@ impl Discovery {
         self.kept.retain(|key, _| key.server_url != *server_url);
     }
 
+    /// Whether the upstream answers 401 to a call with this header.
+    pub async fn refuses(&self, server_url: &Url, header: (HeaderName, HeaderValue)) -> bool {
+        let mut headers = probe_headers();
+        headers.insert(header.0, header.1);
+        let answer = self.prober.post(server_url, headers, PROBE, LIMITS.timeout).await;
+        answer.is_ok_and(|answer| answer.status() == StatusCode::UNAUTHORIZED)
+    }
+
     /// What the upstream demands of a client without a token.
     ///
     /// Without an answer the well-known places remain, so a failure is no error yet.
@@ -183,11 +191,7 @@ impl Discovery {
         if settings.protected_resource_metadata_url.is_some() && !settings.scopes.is_empty() {
             return Hint::default();
         }
-        let headers = HeaderMap::from_iter([
-            (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
-            (header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream")),
-        ]);
-        match self.prober.post(server_url, headers, PROBE, LIMITS.timeout).await {
+        match self.prober.post(server_url, probe_headers(), PROBE, LIMITS.timeout).await {
             Ok(answer) if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => {
                 let lines = answer.headers().get_all(header::WWW_AUTHENTICATE);
                 Hint::parse(lines.iter().map(HeaderValue::as_bytes))
@@ -374,6 +378,13 @@ fn issuer_url(issuer: &str) -> Option<Url> {
     let url = Url::parse(issuer).ok()?;
     let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     (plain && matches!(url.scheme(), "https" | "http") && url.has_host()).then_some(url)
+}
+
+fn probe_headers() -> HeaderMap {
+    HeaderMap::from_iter([
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+        (header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream")),
+    ])
 }
 
 fn host_of(url: &Url) -> String {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderValue, StatusCode, header};
 use serde_json::json;
 
-use super::{Connect, EXPIRED_LINK, NO_SUCH_CONNECTION, begin::ADMIN_ONLY};
+use super::{Connect, EXPIRED_LINK, NO_SUCH_CONNECTION, api_key::Asked, begin::ADMIN_ONLY};
 use crate::{
     identity::{SignedIn, Then, Trouble, page_response, store_trouble, trouble_page},
     oauth::{ClientIdUrl, Params},
@@ -14,7 +14,7 @@ use crate::{
     store::{ClientId, InteractionId, Owner},
     upstream::{
         Need, Server, authorization,
-        connections::{connect_path, key_for, oauth_settings, ticket},
+        connections::{connect_path, key_for, key_settings, oauth_settings, ticket},
     },
     web::{Request, Response},
 };
@@ -53,7 +53,7 @@ impl Connect {
         if signed_in.user().subject != ticket.subject {
             return self.wrong_person(request, &signed_in);
         }
-        if redirect {
+        if redirect && key_settings(server).is_none() {
             return self.spend_and_begin(request, &signed_in, &ticket, route, server).await;
         }
         self.ask(request, &signed_in, &ticket, text, route, server).await
@@ -103,6 +103,10 @@ impl Connect {
         route: &Arc<Route>,
         server: &Arc<Server>,
     ) -> Response {
+        if key_settings(server).is_some() {
+            let asked = Asked::Ticket { text, purpose: ticket_purpose(ticket) };
+            return self.ask_key(request, signed_in, route, server, &asked, None);
+        }
         let Some((settings, key)) = oauth_settings(server).zip(key_for(&ticket.subject, server)) else {
             return trouble_page(request, &NO_SUCH_CONNECTION);
         };
@@ -149,8 +153,12 @@ impl Connect {
             Ok(None) => return trouble_page(request, &Trouble::STALE),
             Err(error) => return store_trouble(request, &error),
         };
-        let ticket = form.get("ticket").ok().flatten();
-        let Some(ticket) = ticket.and_then(|text| ticket::read(&self.key_ring, text, self.clock.now())) else {
+        if let Ok(Some(interaction)) = form.get("interaction") {
+            let interaction = InteractionId(interaction.to_owned());
+            return self.confirm_key_for_interaction(upstream_id, request, &signed_in, &form, interaction).await;
+        }
+        let text = form.get("ticket").ok().flatten().unwrap_or_default();
+        let Some(ticket) = Some(text).and_then(|text| ticket::read(&self.key_ring, text, self.clock.now())) else {
             return trouble_page(request, &EXPIRED_LINK);
         };
         if !signed_in.sent(request, &form, &ticket_purpose(&ticket)) {
@@ -160,8 +168,32 @@ impl Connect {
             return self.wrong_person(request, &signed_in);
         }
         match self.route(&ticket.operation_id, upstream_id).filter(|_| ticket.upstream_id == upstream_id) {
+            Some((route, server)) if key_settings(server).is_some() => {
+                let asked = Asked::Ticket { text, purpose: ticket_purpose(&ticket) };
+                self.spend_and_keep_key(request, &signed_in, &ticket, &form, (route, server), &asked).await
+            }
             Some((route, server)) => self.spend_and_begin(request, &signed_in, &ticket, route, server).await,
             None => trouble_page(request, &NO_SUCH_CONNECTION),
+        }
+    }
+
+    async fn spend_and_keep_key(
+        &self,
+        request: &Request,
+        signed_in: &SignedIn,
+        ticket: &ticket::Ticket,
+        form: &Params,
+        (route, server): (&Arc<Route>, &Arc<Server>),
+        asked: &Asked<'_>,
+    ) -> Response {
+        let key = match self.checked_key(server, form).await {
+            Ok(key) => key,
+            Err(again) => return self.ask_key(request, signed_in, route, server, asked, Some(again)),
+        };
+        match self.store.spend_ticket(&ticket.digest, ticket.expires_at, self.clock.now()).await {
+            Ok(true) => self.keep_key(request, signed_in, route, server, &key, None).await,
+            Ok(false) => trouble_page(request, &EXPIRED_LINK),
+            Err(error) => store_trouble(request, &error),
         }
     }
 
@@ -184,6 +216,9 @@ impl Connect {
         };
         let named = params.get("operationId").ok().flatten();
         match self.route(&interaction.operation_id, upstream_id) {
+            Some((route, server)) if named == Some(&interaction.operation_id) && key_settings(server).is_some() => {
+                self.ask_key(request, &signed_in, route, server, &Asked::Interaction(&id), None)
+            }
             Some((route, server)) if named == Some(&interaction.operation_id) => {
                 self.begin(request, &signed_in, route, server, Some(id)).await
             }

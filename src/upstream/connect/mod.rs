@@ -5,6 +5,7 @@
 //! every connection has its own redirect URI, so that no authorization server can answer for another.
 
 mod account;
+mod api_key;
 mod begin;
 mod callback;
 mod documents;

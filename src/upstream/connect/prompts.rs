@@ -19,9 +19,9 @@ impl ConnectPrompts for Connect {
         interaction: &InteractionId,
     ) -> store::Result<Vec<Dependency>> {
         let Some(server) = self.servers.of(&route.operation_id) else { return Ok(Vec::new()) };
-        let (state, scopes) = match oauth_settings(server).zip(key_for(&user.subject, server)) {
+        let (state, scopes) = match key_for(&user.subject, server) {
             None => (DependencyState::NothingNeeded, Vec::new()),
-            Some((settings, key)) => {
+            Some(key) => {
                 let state = match self.connections.need(&user.subject, server).await? {
                     None => DependencyState::Connected,
                     Some(_) if key.owner == Owner::Shared && !self.is_admin(user) => {
@@ -31,7 +31,7 @@ impl ConnectPrompts for Connect {
                         DependencyState::NeedsConnection { connect: self.begin_path(server, route, interaction) }
                     }
                 };
-                (state, settings.scopes.clone())
+                (state, oauth_settings(server).map(|settings| settings.scopes.clone()).unwrap_or_default())
             }
         };
         Ok(vec![Dependency { title: route.upstream_title.clone(), scopes, state }])

@@ -22,7 +22,8 @@ use crate::{
 
 /// A live connection with its tokens open.
 pub(super) struct Cached {
-    pub(super) held: Held,
+    /// None for an API key, which is neither refreshed nor revoked.
+    pub(super) held: Option<Held>,
     pub(super) client_id: String,
     pub(super) version: i64,
     pub(super) loaded_at: Timestamp,
@@ -34,8 +35,13 @@ pub(super) struct Cached {
 }
 
 impl Cached {
-    pub(super) fn new(connection: Connection, held: Held, header: (HeaderName, HeaderValue), now: Timestamp) -> Self {
-        let refreshable = held.refresh_token.is_some();
+    pub(super) fn new(
+        connection: Connection,
+        held: Option<Held>,
+        header: (HeaderName, HeaderValue),
+        now: Timestamp,
+    ) -> Self {
+        let refreshable = held.as_ref().is_some_and(|held| held.refresh_token.is_some());
         let refresh_from = connection
             .access_expires_at
             .filter(|_| refreshable)
@@ -72,12 +78,18 @@ impl Cached {
 pub(super) struct Warm {
     connections: Cache<Name, Arc<Cached>>,
     not_before: Cache<Name, Timestamp>,
+    refused: Cache<Name, (i64, Timestamp)>,
     changes: AtomicU64,
 }
 
 impl Default for Warm {
     fn default() -> Self {
-        Self { connections: Cache::new(CONNECTIONS), not_before: Cache::new(FAILING), changes: AtomicU64::new(0) }
+        Self {
+            connections: Cache::new(CONNECTIONS),
+            not_before: Cache::new(FAILING),
+            refused: Cache::new(FAILING),
+            changes: AtomicU64::new(0),
+        }
     }
 }
 
@@ -126,6 +138,17 @@ impl Warm {
     /// Lets nobody bother an authorization server that could not answer before `until`.
     pub(super) fn back_off(&self, key: &ConnectionKey, until: Timestamp) {
         self.not_before.insert(Name::of(key), until);
+    }
+
+    /// Remembers that a version of a connection was refused although it was new.
+    pub(super) fn refused(&self, key: &ConnectionKey, version: i64, now: Timestamp) {
+        self.refused.insert(Name::of(key), (version, now));
+    }
+
+    /// Whether this very version was refused although it was new, a moment ago.
+    pub(super) fn was_refused(&self, key: &ConnectionKey, version: i64, now: Timestamp) -> bool {
+        let refused = self.refused.get(&Name::of(key).borrowed());
+        refused.is_some_and(|(known, at)| known == version && now < at.plus(REFUSAL_COUNTS_FOR))
     }
 
     /// When the next refresh may be tried after one that could not be answered.
@@ -180,4 +203,6 @@ impl Equivalent<Name> for NameRef<'_> {
 
 const CONNECTIONS: usize = 50_000;
 const FAILING: usize = 10_000;
+/// How long no new token is asked for where the newest was refused.
+const REFUSAL_COUNTS_FOR: Duration = Duration::from_secs(10);
 const LONGEST_LEAD: Duration = Duration::from_mins(1);

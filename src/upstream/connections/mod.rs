@@ -15,6 +15,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::{HeaderName, HeaderValue, header};
+use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 pub use error::ConnectError;
@@ -22,10 +23,11 @@ pub use sealed::Unreadable;
 
 use self::{
     cache::{Cached, Warm},
-    sealed::{Held, KeptClient, client_context, tokens_context},
+    sealed::{Held, HeldKey, KeptClient, client_context, tokens_context},
 };
 use super::{
-    ConnectLink, Credential, CredentialSource, Credentials, Need, NoCredential, OauthSettings, Registration, Server,
+    ConnectLink, Credential, CredentialSource, Credentials, KeySettings, Need, NoCredential, OauthSettings,
+    Registration, Server,
     authorization::{
         self, AuthorizationClient, AuthorizationServer, Discovery, RegisteredClient, Registrant, RegistrationError,
         TokenKind, Tokens,
@@ -105,6 +107,8 @@ impl Connections {
     }
 
     /// Keeps what an upstream granted, in place of what there was.
+    ///
+    /// [`Connections::establish_key`] is its counterpart for API keys.
     pub async fn establish(
         &self,
         key: &ConnectionKey,
@@ -139,6 +143,34 @@ impl Connections {
         self.store.save_connection(&connection).await?;
         self.warm.forget(key);
         Ok(())
+    }
+
+    /// Keeps a person's own API key, in place of what there was.
+    pub(super) async fn establish_key(&self, key: &ConnectionKey, api_key: &str) -> Result<(), ConnectError> {
+        let now = self.clock.now();
+        let held = HeldKey { key: api_key.to_owned() };
+        let connection = Connection {
+            key: key.clone(),
+            issuer: String::new(),
+            client_id: String::new(),
+            sealed_tokens: sealed::seal(&self.key_ring, &tokens_context(key), &held)?,
+            access_expires_at: None,
+            scope: None,
+            state: ConnectionState::Live,
+            version: 0,
+            connected_at: now,
+            updated_at: now,
+            wanted_scope: None,
+            last_used_at: None,
+        };
+        self.store.save_connection(&connection).await?;
+        self.warm.forget(key);
+        Ok(())
+    }
+
+    /// Whether the upstream answers 401 to this header. Anything else says nothing about a key.
+    pub(super) async fn refuses(&self, server: &Server, header: (HeaderName, HeaderValue)) -> bool {
+        self.discovery.refuses(&server.url, header).await
     }
 
     /// The protocol client.
@@ -252,7 +284,10 @@ impl Connections {
         current: &Cached,
         settings: &OauthSettings,
     ) -> Result<Option<RegisteredClient>, store::Error> {
-        self.client_that_made(&current.held, &current.client_id, settings).await
+        match &current.held {
+            Some(held) => self.client_that_made(held, &current.client_id, settings).await,
+            None => Ok(None),
+        }
     }
 
     async fn client_that_made(
@@ -322,7 +357,8 @@ impl Connections {
         }
     }
 
-    async fn load(&self, key: &ConnectionKey) -> Result<Arc<Cached>, NoCredential> {
+    /// The connection as the store has it, with what goes upstream: the access token, or where `as_key` says so a key.
+    async fn load(&self, key: &ConnectionKey, as_key: Option<&KeySettings>) -> Result<Arc<Cached>, NoCredential> {
         let changes = self.warm.changes();
         let connection = match self.store.connection(key).await {
             Ok(Some(connection)) => connection,
@@ -336,29 +372,38 @@ impl Connections {
             self.warm.forget(key);
             return Err(NoCredential::ConnectRequired(Need::ReconsentRequired));
         }
-        let held: Held = match sealed::open(&self.key_ring, &tokens_context(key), &connection.sealed_tokens) {
-            Ok(held) => held,
+        let opened = match as_key {
+            None => self.open_as::<Held>(&connection).map(|held| (bearer(&held.access_token), Some(held))),
+            Some(settings) => self.open_as::<HeldKey>(&connection).map(|held| (settings.header(&held.key), None)),
+        };
+        let (header, held) = match opened {
+            Ok(opened) => opened,
             Err(error) => {
                 tracing::error!(event = "mcp_auth_upstream_connection_lost", upstreamServerId = %key.upstream_id,
                     error = %causes(&error), "the kept tokens of a connection do not open");
                 return Err(NoCredential::ConnectRequired(Need::ReconsentRequired));
             }
         };
-        let Some(header) = bearer(&held.access_token) else {
+        let Some(header) = header else {
             return Err(NoCredential::ConnectRequired(Need::ReconsentRequired));
         };
         let cached = Arc::new(Cached::new(connection, held, header, self.clock.now()));
         self.warm.keep(key, &cached, changes);
         Ok(cached)
     }
+
+    fn open_as<T: DeserializeOwned>(&self, connection: &Connection) -> Result<T, Unreadable> {
+        sealed::open(&self.key_ring, &tokens_context(&connection.key), &connection.sealed_tokens)
+    }
 }
 
 #[async_trait]
 impl Credentials for Arc<Connections> {
     async fn credential(&self, permit: &Permit, server: &Server) -> Result<Credential, NoCredential> {
-        let Some(settings) = oauth_settings(server) else {
+        let (settings, as_key) = (oauth_settings(server), key_settings(server));
+        if settings.is_none() && as_key.is_none() {
             return Err(NoCredential::ConnectRequired(Need::Authenticating));
-        };
+        }
         let now = self.clock.now();
         let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
         let warm = self.warm.get((!shared).then(|| permit.principal().subject().as_str()), &server.id);
@@ -371,12 +416,12 @@ impl Credentials for Arc<Connections> {
             _ => {
                 CREDENTIAL_MISSES.count();
                 let key = key();
-                let loaded = self.load(&key).await?;
+                let loaded = self.load(&key, as_key).await?;
                 self.note_use(&key, &loaded).await;
                 loaded
             }
         };
-        if cached.is_due(now) {
+        if let Some(settings) = settings.filter(|_| cached.is_due(now)) {
             let key = key();
             match self.refresh(&key, settings, cached.version).await {
                 Ok(fresh) => return Ok(fresh.credential(permit)),
@@ -394,11 +439,25 @@ impl Credentials for Arc<Connections> {
         server: &Server,
         refused: &Credential,
     ) -> Result<Credential, NoCredential> {
-        let key = key_for(permit.principal().subject(), server);
-        let Some((settings, key)) = oauth_settings(server).zip(key) else {
+        let Some(key) = key_for(permit.principal().subject(), server) else {
             return Err(NoCredential::ConnectRequired(Need::Authenticating));
         };
-        Ok(self.refresh(&key, settings, refused.version()).await?.credential(permit))
+        let version = refused.version();
+        let renewed = match oauth_settings(server) {
+            Some(_) if self.warm.was_refused(&key, version, self.clock.now()) => {
+                Err(NoCredential::ConnectRequired(Need::ReconsentRequired))
+            }
+            Some(settings) => self.refresh(&key, settings, version).await,
+            // Nothing makes an API key good again but another one.
+            None => self.ended(&key, version, "key_refused", key_settings(server)).await,
+        };
+        Ok(renewed?.credential(permit))
+    }
+
+    fn refused_again(&self, permit: &Permit, server: &Server, refused: &Credential) {
+        if let Some(key) = key_for(permit.principal().subject(), server) {
+            self.warm.refused(&key, refused.version(), self.clock.now());
+        }
     }
 
     async fn needs_scope(&self, permit: &Permit, server: &Server, scope: &str) {
@@ -456,13 +515,23 @@ pub fn callback_path(upstream_id: &str) -> String {
 pub fn oauth_settings(server: &Server) -> Option<&Arc<OauthSettings>> {
     match &server.credential {
         CredentialSource::UserOauth(settings) | CredentialSource::SharedOauth(settings) => Some(settings),
-        CredentialSource::None | CredentialSource::Headers(_) => None,
+        CredentialSource::None | CredentialSource::Headers(_) | CredentialSource::UserKey(_) => None,
+    }
+}
+
+/// The settings of an upstream that takes API keys of persons.
+pub fn key_settings(server: &Server) -> Option<&KeySettings> {
+    match &server.credential {
+        CredentialSource::UserKey(settings) => Some(settings),
+        _ => None,
     }
 }
 
 /// The connection that `subject` uses at `server`, if it needs one.
 pub fn key_for(subject: &SubjectId, server: &Server) -> Option<ConnectionKey> {
-    oauth_settings(server)?;
+    if oauth_settings(server).is_none() && key_settings(server).is_none() {
+        return None;
+    }
     Some(key_of(subject, server, matches!(server.credential, CredentialSource::SharedOauth(_))))
 }
 

@@ -1,6 +1,9 @@
 //! Refreshing a connection: once at a time in this process and across replicas, and never half.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::{
     Connections, NoCredential,
@@ -15,7 +18,7 @@ use crate::{
         counters::{REFRESH_FAILED, REFRESH_LOST, REFRESHED},
     },
     upstream::{
-        Need, OauthSettings,
+        KeySettings, Need, OauthSettings,
         authorization::{TokenError, Tokens},
     },
 };
@@ -68,8 +71,8 @@ impl Connections {
     ) -> Result<Arc<Cached>, NoCredential> {
         let lease = lease_name(key);
         let mut waited = Duration::ZERO;
-        loop {
-            let current = self.load(key).await?;
+        let taken = loop {
+            let current = self.load(key, None).await?;
             if current.version > seen {
                 return Ok(current);
             }
@@ -77,8 +80,9 @@ impl Connections {
             if let Some(not_before) = self.warm.not_before(key).filter(|not_before| now < *not_before) {
                 return Err(NoCredential::Unavailable { retry_after: now.until(not_before) });
             }
+            let asked = Instant::now();
             match self.store.take_lease(&lease, &self.holder, now.plus(LEASE), now).await {
-                Ok(true) => break,
+                Ok(true) => break asked,
                 Ok(false) if waited < PATIENCE => {
                     tokio::time::sleep(POLL).await;
                     waited += POLL;
@@ -86,8 +90,8 @@ impl Connections {
                 Ok(false) => return Err(NoCredential::Unavailable { retry_after: super::RETRY_AFTER }),
                 Err(error) => return Err(unavailable(key, &error)),
             }
-        }
-        let result = self.refresh_with_lease(key, settings, seen).await;
+        };
+        let result = self.refresh_with_lease(key, settings, seen, taken).await;
         if let Err(error) = self.store.release_lease(&lease, &self.holder).await {
             tracing::debug!(upstreamServerId = %key.upstream_id, %error, "a lease runs out by itself");
         }
@@ -99,26 +103,32 @@ impl Connections {
         key: &ConnectionKey,
         settings: &OauthSettings,
         seen: i64,
+        taken: Instant,
     ) -> Result<Arc<Cached>, NoCredential> {
-        let current = self.load(key).await?;
+        let current = self.load(key, None).await?;
         if current.version > seen {
             return Ok(current);
         }
-        let Some(refresh_token) = current.held.refresh_token.as_deref() else {
-            return self.ended(key, current.version, "no_refresh_token").await;
+        let Some(held) = &current.held else { return Err(NoCredential::ConnectRequired(Need::ReconsentRequired)) };
+        let Some(refresh_token) = held.refresh_token.as_deref() else {
+            return self.ended(key, current.version, "no_refresh_token", None).await;
         };
         let client = match self.client_of(&current, settings).await {
             Ok(Some(client)) => client,
-            Ok(None) => return self.ended(key, current.version, "registration_gone").await,
+            Ok(None) => return self.ended(key, current.version, "registration_gone", None).await,
             Err(error) => return Err(unavailable(key, &error)),
         };
-        match self.authorization.refresh(&current.held.server, &client, refresh_token, settings).await {
+        // Nothing is spent yet. The lease must outlive the call that now begins, or another replica begins it, too.
+        if taken.elapsed() > SLOWEST_START {
+            return Err(NoCredential::Unavailable { retry_after: super::RETRY_AFTER });
+        }
+        match self.authorization.refresh(&held.server, &client, refresh_token, settings).await {
             Ok(tokens) => {
-                self.commit(key, &current, tokens).await?;
+                self.commit(key, current.version, held, tokens).await?;
                 REFRESHED.count();
                 tracing::info!(event = "mcp_auth_upstream_connection_refreshed", upstreamServerId = %key.upstream_id,
                     subjectId = subject(key), "connection refreshed");
-                self.load(key).await
+                self.load(key, None).await
             }
             Err(error) if error.is_transient() => {
                 REFRESH_FAILED.count();
@@ -133,11 +143,7 @@ impl Connections {
                 if let TokenError::ClientRejected { .. } = &error {
                     let removed = self
                         .store
-                        .remove_upstream_client(
-                            &current.held.server.issuer,
-                            &current.held.redirect_uri,
-                            &client.client_id,
-                        )
+                        .remove_upstream_client(&held.server.issuer, &held.redirect_uri, &client.client_id)
                         .await;
                     if let Err(error) = removed {
                         tracing::debug!(%error, "a registration that the upstream does not know stays for now");
@@ -146,13 +152,22 @@ impl Connections {
                 tracing::warn!(event = "mcp_auth_upstream_connection_lost", upstreamServerId = %key.upstream_id,
                     subjectId = subject(key), error = %causes(&error),
                     "the upstream ended a connection");
-                self.ended(key, current.version, "refused").await
+                self.ended(key, current.version, "refused", None).await
             }
         }
     }
 
     /// Keeps the rotated tokens; the upstream has already forgotten the old ones, so a failing store is tried again.
-    async fn commit(&self, key: &ConnectionKey, current: &Cached, tokens: Tokens) -> Result<(), NoCredential> {
+    ///
+    /// Until it is done the lease is prolonged, as far as the store lets us, so that no other replica presents the old
+    /// token meanwhile.
+    async fn commit(
+        &self,
+        key: &ConnectionKey,
+        version: i64,
+        before: &Held,
+        tokens: Tokens,
+    ) -> Result<(), NoCredential> {
         let now = self.clock.now();
         let held = Held {
             access_token: tokens.access_token.expose().to_owned(),
@@ -160,10 +175,10 @@ impl Connections {
                 .refresh_token
                 .as_ref()
                 .map(|token| token.expose().to_owned())
-                .or_else(|| current.held.refresh_token.clone()),
-            server: current.held.server.clone(),
-            redirect_uri: current.held.redirect_uri.clone(),
-            document_client: current.held.document_client.clone(),
+                .or_else(|| before.refresh_token.clone()),
+            server: before.server.clone(),
+            redirect_uri: before.redirect_uri.clone(),
+            document_client: before.document_client.clone(),
         };
         let sealed_tokens = match sealed::seal(&self.key_ring, &tokens_context(key), &held) {
             Ok(sealed) => sealed,
@@ -179,13 +194,16 @@ impl Connections {
         };
         let mut attempt = 0;
         loop {
-            match self.store.refresh_connection(key, current.version, &refreshed, now).await {
+            match self.store.refresh_connection(key, version, &refreshed, now).await {
                 Ok(_kept_or_replaced_by_a_new_connection) => return Ok(()),
                 Err(error) if attempt < COMMIT_ATTEMPTS => {
                     attempt += 1;
                     tracing::warn!(event = "mcp_auth_store_failed", upstreamServerId = %key.upstream_id, attempt,
                         error = %causes(&error), "rotated tokens are not kept yet");
                     tokio::time::sleep(POLL * attempt).await;
+                    let now = self.clock.now();
+                    let _prolonged_or_still_down =
+                        self.store.take_lease(&lease_name(key), &self.holder, now.plus(LEASE), now).await;
                 }
                 Err(error) => return Err(unavailable(key, &error)),
             }
@@ -193,11 +211,12 @@ impl Connections {
     }
 
     /// Marks the connection as ended, unless somebody gave it newer tokens meanwhile.
-    async fn ended(
+    pub(super) async fn ended(
         &self,
         key: &ConnectionKey,
         version: i64,
         reason: &'static str,
+        as_key: Option<&KeySettings>,
     ) -> Result<Arc<Cached>, NoCredential> {
         match self.store.end_connection(key, version, self.clock.now()).await {
             Ok(true) => {
@@ -206,7 +225,7 @@ impl Connections {
                     subjectId = subject(key), reasonCode = reason, "a connection must be renewed by its person");
                 Err(NoCredential::ConnectRequired(Need::ReconsentRequired))
             }
-            Ok(false) => self.load(key).await,
+            Ok(false) => self.load(key, as_key).await,
             Err(error) => Err(unavailable(key, &error)),
         }
     }
@@ -224,8 +243,11 @@ fn subject(key: &ConnectionKey) -> &str {
     }
 }
 
-/// Longer than a refresh may take, so that it runs out only when its holder died.
+/// Longer than a refresh may take (two calls of a token endpoint after [`SLOWEST_START`]), so that it runs out only when
+/// its holder died.
 const LEASE: Duration = Duration::from_secs(30);
+/// How long the store may take between the lease and the call that spends the refresh token.
+const SLOWEST_START: Duration = Duration::from_secs(5);
 /// How long a request waits for another replica's refresh.
 const PATIENCE: Duration = Duration::from_secs(12);
 /// However long an authorization server asks us to wait.

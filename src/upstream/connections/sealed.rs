@@ -26,6 +26,12 @@ pub(super) struct Held {
     pub(super) document_client: Option<KeptClient>,
 }
 
+/// A person's own API key.
+#[derive(Serialize, Deserialize)]
+pub(super) struct HeldKey {
+    pub(super) key: String,
+}
+
 /// A registration's details: the secret, and how it is presented.
 #[derive(Clone, Serialize, Deserialize)]
 pub(in crate::upstream) struct KeptClient {
@@ -111,7 +117,7 @@ pub(in crate::upstream) fn open<T: DeserializeOwned>(
 }
 
 /// The place of a registration's details.
-pub(super) fn client_context(issuer: &str, redirect_uri: &str) -> String {
+pub(in crate::upstream) fn client_context(issuer: &str, redirect_uri: &str) -> String {
     format!("upstream_clients/{issuer}/{redirect_uri}")
 }
 
@@ -121,7 +127,7 @@ pub(in crate::upstream) fn signing_key_context(purpose: &str) -> String {
 }
 
 /// The place of a connection's tokens: moved to another person's row, they do not open.
-pub(super) fn tokens_context(key: &ConnectionKey) -> String {
+pub(in crate::upstream) fn tokens_context(key: &ConnectionKey) -> String {
     match &key.owner {
         Owner::User(subject) => format!("connections/tokens/user/{subject}/{}", key.upstream_id),
         Owner::Shared => format!("connections/tokens/shared/{}", key.upstream_id),

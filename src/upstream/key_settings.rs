@@ -1,0 +1,30 @@
+//! How a person's own API key goes upstream.
+
+use http::{HeaderName, HeaderValue};
+
+/// Where an API key stands in a request, and where people get one.
+#[derive(Debug, Clone)]
+pub struct KeySettings {
+    /// The header.
+    pub header: HeaderName,
+    /// The word before the key, such as `Bearer`.
+    pub scheme: Option<String>,
+    /// Where people find their key, for the page that asks for it.
+    pub help: Option<String>,
+}
+
+impl KeySettings {
+    /// The header with a key; none if the key cannot stand in one.
+    pub fn header(&self, key: &str) -> Option<(HeaderName, HeaderValue)> {
+        let fits = (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
+        let text = match &self.scheme {
+            Some(scheme) => format!("{scheme} {key}"),
+            None => key.to_owned(),
+        };
+        let mut value = HeaderValue::from_str(&text).ok().filter(|_| fits)?;
+        value.set_sensitive(true);
+        Some((self.header.clone(), value))
+    }
+}
+
+const LONGEST_KEY: usize = 4096;
