@@ -20,7 +20,7 @@ use crate::{
 /// Answers `/healthz`, `/readyz` and `/metrics`.
 pub(super) struct Admin {
     pub(super) store: Arc<dyn Store>,
-    pub(super) draining: Arc<AtomicBool>,
+    pub(super) leaving: Arc<AtomicBool>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -29,7 +29,7 @@ impl ServeHttp for Admin {
     async fn response(&self, session: &mut ServerSession) -> Response<Vec<u8>> {
         match session.req_header().uri.path() {
             "/healthz" => answer(StatusCode::OK, "ok\n"),
-            "/readyz" if self.draining.load(Ordering::Acquire) => answer(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+            "/readyz" if self.leaving.load(Ordering::Acquire) => answer(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
             "/readyz" => match tokio::time::timeout(STORE_TIMEOUT, self.store.ping()).await {
                 Ok(Ok(())) => answer(StatusCode::OK, "ready\n"),
                 Ok(Err(_)) | Err(_) => answer(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n"),

@@ -141,10 +141,25 @@ pub(super) fn gateway(
         resolver: Arc::new(Upstreams(resolver)),
         key_ring,
         clock,
-        underway: proxy::Underway::new(changes),
+        underway: proxy::Underway::new(changes, limits(config)),
         draining,
         telemetry,
     })
+}
+
+/// How much may be under way at once.
+pub(super) fn limits(config: &Config) -> proxy::Limits {
+    let limits = &config.server.limits;
+    proxy::Limits {
+        connections: proxy::ConnectionLimits {
+            all: limits.connections,
+            of_address: limits.connections_per_address,
+            proxies: config.server.trusted_proxies.clone(),
+        },
+        of_user: limits.requests_per_user,
+        calls_of_route: limits.calls_per_route,
+        streams: limits.streams,
+    }
 }
 
 fn allowed_origins(config: &Config) -> proxy::AllowedOrigins {

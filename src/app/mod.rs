@@ -4,13 +4,17 @@ mod admin;
 mod assemble;
 pub mod beside;
 mod endpoints;
+mod handover;
 mod hearing;
 mod housekeeping;
 mod identity_provider;
 mod key_file;
+mod leaving;
 mod observe;
 mod policy;
+mod service_manager;
 mod signals;
+mod start;
 mod streams;
 
 use std::{
@@ -18,6 +22,7 @@ use std::{
     path::Path,
     process,
     sync::{Arc, atomic::AtomicBool},
+    time::Duration,
 };
 
 use anyhow::{Context, bail};
@@ -29,6 +34,9 @@ use pingora::{
     services::{ServiceWithDependents, background::background_service, listening},
 };
 
+pub use start::migrate;
+
+use self::handover::Waiting;
 use crate::{
     clock::Clock,
     config::{self, Config},
@@ -57,8 +65,8 @@ impl Default for Start {
 
 /// Serves until the shutdown signal.
 pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
-    let hands_over = config.server.upgrade_socket.is_some();
-    if start.upgrade && !hands_over {
+    let upgrade_socket = config.server.upgrade_socket.as_deref().filter(|_| start.upgrade);
+    if start.upgrade && upgrade_socket.is_none() {
         bail!(
             "--upgrade needs `server.upgradeSocket`, the socket that the running process hands its listeners over at"
         );
@@ -66,10 +74,9 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     if !start.upgrade {
         check_addresses(config)?;
     }
-    migrate(config)?;
-    let draining = Arc::new(AtomicBool::new(false));
-    let store = assemble::store(config)?;
+    let store = start::store(config)?;
     let changes = Arc::new(Changes::default());
+    let (draining, leaving) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let telemetry = observe::start(start.clock.clone())?;
     let parts = assemble::gateway(
         config,
@@ -79,33 +86,47 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
         Arc::clone(&draining),
         Arc::clone(&telemetry),
     )?;
-
     let underway = Arc::clone(&parts.underway);
 
     let options = Opt { upgrade: start.upgrade, ..Opt::default() };
     let mut server = Server::new_with_opt_and_conf(options, server_conf(config));
-    server.bootstrap();
     let edge = proxy::service(proxy::Gateway::new(parts)?, &server.configuration, &listeners(config))?;
+    {
+        // After all that can fail: from here on the running process may leave.
+        let _waiting = upgrade_socket.map(Waiting::at).transpose().context("`server.upgradeSocket` cannot be used")?;
+        server.bootstrap();
+    }
     server.add_service(edge);
     let admin = admin::Admin {
         store: Arc::clone(&store),
-        draining: Arc::clone(&draining),
+        leaving: Arc::clone(&leaving),
         metrics: Arc::clone(telemetry.metrics()),
     };
     let mut admin = listening::Service::new("admin".to_owned(), admin);
     admin.add_tcp(&config.server.admin_listen.to_string());
     server.add_service(admin);
-    let streams = streams::Streams { underway, store: Arc::clone(&store), clock: start.clock.clone() };
+    let streams =
+        streams::Streams { underway: Arc::clone(&underway), store: Arc::clone(&store), clock: start.clock.clone() };
     server.add_service(background_service("streams", streams));
     server.add_service(background_service("hearing", hearing::Hearing { store: Arc::clone(&store), changes }));
     server.add_service(background_service("housekeeping", housekeeping::Housekeeping { store, clock: start.clock }));
     for service in start.beside {
         server.add_boxed_service(service);
     }
-    let shutdown_signal = start.shutdown.unwrap_or_else(|| Box::new(signals::Signals { draining, hands_over }));
+    let grace = config.server.grace_period;
+    let shutdown_signal = if let Some(signal) = start.shutdown {
+        signal
+    } else {
+        let pid_file = config.server.pid_file.clone();
+        let leaving_service = leaving::Leaving { underway, grace, pid_file, telemetry: Arc::clone(&telemetry) };
+        server.add_service(background_service("leaving", leaving_service));
+        let (notice, handover) = ((grace / 8).min(LONGEST_NOTICE), config.server.upgrade_socket.clone());
+        Box::new(signals::Signals { draining, leaving, notice, handover })
+    };
     let _pid_file = config.server.pid_file.as_deref().map(PidFile::write).transpose()?;
     tracing::info!(event = "mcp_gateway_started", listen = %addresses(config), admin = %config.server.admin_listen,
         routes = config.routes.len(), version = env!("CARGO_PKG_VERSION"), "serving");
+    service_manager::notify_ready();
     server.run(RunArgs { shutdown_signal });
     telemetry.finish();
     Ok(())
@@ -137,20 +158,20 @@ impl<'p> PidFile<'p> {
     }
 }
 
-impl Drop for PidFile<'_> {
-    fn drop(&mut self) {
-        let ours = std::fs::read_to_string(self.0).is_ok_and(|text| text.trim() == process::id().to_string());
-        if ours && let Err(error) = std::fs::remove_file(self.0) {
+impl PidFile<'_> {
+    /// Takes the file away, if it is still ours.
+    fn remove(path: &Path) {
+        let ours = std::fs::read_to_string(path).is_ok_and(|text| text.trim() == process::id().to_string());
+        if ours && let Err(error) = std::fs::remove_file(path) {
             tracing::warn!(event = "mcp_gateway_stopping", %error, "the pid file stays");
         }
     }
 }
 
-/// Brings the store's schema up to date.
-pub fn migrate(config: &Config) -> anyhow::Result<()> {
-    let store = assemble::store(config)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-    runtime.block_on(store.migrate()).context("the store's schema cannot be brought up to date")
+impl Drop for PidFile<'_> {
+    fn drop(&mut self) {
+        Self::remove(self.0);
+    }
 }
 
 /// Seals with the first key of the ring what other keys had sealed, while gateways serve.
@@ -170,7 +191,8 @@ pub fn reseal(config: &Config) -> anyhow::Result<upstream::reseal::Tally> {
 fn server_conf(config: &Config) -> ServerConf {
     let mut conf = ServerConf {
         threads: config.server.threads,
-        grace_period_seconds: Some(config.server.grace_period.as_secs()),
+        // Longer than the gateway itself waits.
+        grace_period_seconds: Some(config.server.grace_period.as_secs() + 5),
         graceful_shutdown_timeout_seconds: Some(1),
         ..ServerConf::default()
     };
@@ -188,3 +210,6 @@ fn listeners(config: &Config) -> Vec<Listener> {
     };
     config.server.listen.iter().map(listener).collect()
 }
+
+/// How long new connections are taken after readiness is gone, for whoever sends them to see that it is.
+const LONGEST_NOTICE: Duration = Duration::from_secs(3);

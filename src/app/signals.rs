@@ -1,20 +1,32 @@
 //! What the signals of the process mean.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use super::handover;
+use crate::telemetry::causes;
+
 /// SIGTERM drains and ends, SIGQUIT hands the sockets to a successor and drains, SIGINT ends at once.
 pub struct Signals {
+    /// Set when connections are to be closed after their answer.
     pub(super) draining: Arc<AtomicBool>,
-    /// Whether a socket for the handover is configured; without one SIGQUIT is like SIGTERM, since the place that Pingora
-    /// would use instead is open to everybody on this machine.
-    pub(super) hands_over: bool,
+    /// Set when nobody shall send us more.
+    pub(super) leaving: Arc<AtomicBool>,
+    /// How long we still take new connections after we said that we leave.
+    pub(super) notice: Duration,
+    /// The socket for the handover; without one SIGQUIT is like SIGTERM, since the place that Pingora would use instead is
+    /// open to everybody on this machine.
+    pub(super) handover: Option<PathBuf>,
 }
 
 #[async_trait]
@@ -25,32 +37,39 @@ impl ShutdownSignalWatch for Signals {
             Watched::of(SignalKind::terminate()),
             Watched::of(SignalKind::quit()),
         );
-        tokio::select! {
-            () = interrupt.arrives() => ShutdownSignal::FastShutdown,
-            () = terminate.arrives() => {
-                self.draining.store(true, Ordering::Release);
-                tracing::info!(event = "mcp_gateway_stopping", "draining, then stopping");
-                ShutdownSignal::GracefulTerminate
+        loop {
+            tokio::select! {
+                () = interrupt.arrives() => return ShutdownSignal::FastShutdown,
+                () = terminate.arrives() => break,
+                () = quit.arrives() => {}
             }
-            () = quit.arrives() => {
-                self.draining.store(true, Ordering::Release);
-                if self.hands_over {
-                    tracing::info!(event = "mcp_gateway_upgrading", "handing over to the new process");
-                    ShutdownSignal::GracefulUpgrade
-                } else {
-                    tracing::info!(event = "mcp_gateway_stopping", "draining, then stopping");
-                    ShutdownSignal::GracefulTerminate
+            let Some(socket) = &self.handover else { break };
+            match handover::successor(socket) {
+                Ok(successor) => {
+                    self.draining.store(true, Ordering::Release);
+                    tracing::info!(event = "mcp_gateway_upgrading", successor, "handing over to the new process");
+                    return ShutdownSignal::GracefulUpgrade;
                 }
+                Err(why) => tracing::error!(event = "mcp_gateway_upgrade_refused", error = %causes(&why),
+                    "SIGQUIT hands over to a new process, and there is none; serving on"),
             }
+        }
+        self.leaving.store(true, Ordering::Release);
+        self.draining.store(true, Ordering::Release);
+        tracing::info!(event = "mcp_gateway_stopping", "draining, then stopping");
+        tokio::select! {
+            () = tokio::time::sleep(self.notice) => ShutdownSignal::GracefulTerminate,
+            () = interrupt.arrives() => ShutdownSignal::FastShutdown,
+            () = terminate.arrives() => ShutdownSignal::FastShutdown,
         }
     }
 }
 
 /// A signal that we may or may not be able to hear.
-struct Watched(Option<Signal>);
+pub(super) struct Watched(Option<Signal>);
 
 impl Watched {
-    fn of(kind: SignalKind) -> Self {
+    pub(super) fn of(kind: SignalKind) -> Self {
         match signal(kind) {
             Ok(signal) => Self(Some(signal)),
             Err(error) => {
@@ -60,7 +79,7 @@ impl Watched {
         }
     }
 
-    async fn arrives(&mut self) {
+    pub(super) async fn arrives(&mut self) {
         let heard = match &mut self.0 {
             Some(signal) => signal.recv().await,
             None => None,

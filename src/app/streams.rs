@@ -18,7 +18,7 @@ pub(super) struct Streams {
 #[async_trait]
 impl BackgroundService for Streams {
     async fn start(&self, _shutdown: ShutdownWatch) {
-        tokio::join!(self.end_expired(), self.end_revoked());
+        tokio::join!(self.end_expired(), self.end_revoked(), self.end_overdue());
     }
 }
 
@@ -30,6 +30,15 @@ impl Streams {
         loop {
             rounds.tick().await;
             self.underway.end_expired(self.clock.now());
+        }
+    }
+
+    async fn end_overdue(&self) {
+        let mut rounds = tokio::time::interval(OVERDUE_EVERY);
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            rounds.tick().await;
+            self.underway.end_overdue();
         }
     }
 
@@ -47,6 +56,7 @@ impl Streams {
     }
 }
 
+const OVERDUE_EVERY: Duration = Duration::from_millis(200);
 const EXPIRED_EVERY: Duration = Duration::from_secs(1);
 /// Half of the time within which a revocation has effect that nobody hears of.
 const REVOKED_EVERY: Duration = Duration::from_secs(5);

@@ -27,6 +27,11 @@ fn write(out: &mut String, config: &Config) -> std::fmt::Result {
         writeln!(out, "  listens on      {scheme}://{}", listener.address)?;
     }
     writeln!(out, "  admin           http://{}", config.server.admin_listen)?;
+    for (name, path) in [("pid file", &config.server.pid_file), ("upgrade socket", &config.server.upgrade_socket)] {
+        if let Some(path) = path {
+            writeln!(out, "  {name:<15} {}", path.display())?;
+        }
+    }
     for origin in &origins.list {
         writeln!(out, "  origin, issuer  {origin}")?;
     }

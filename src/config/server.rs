@@ -36,6 +36,23 @@ pub struct Server {
     pub grace_period: Duration,
     /// A file that gets the process id.
     pub pid_file: Option<PathBuf>,
+    /// How much may be under way at once.
+    pub limits: Limits,
+}
+
+/// How much may be under way at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of clients.
+    pub connections: usize,
+    /// Connections from one address that is no trusted proxy's.
+    pub connections_per_address: usize,
+    /// Streams that answer no call.
+    pub streams: usize,
+    /// Calls on one route.
+    pub calls_per_route: usize,
+    /// Calls and streams of one person.
+    pub requests_per_user: usize,
 }
 
 /// A public listener.
@@ -93,6 +110,7 @@ impl Server {
             upgrade_socket: check.path(&file.upgrade_socket),
             grace_period: check.seconds(&file.grace_period_seconds, file::GRACE_PERIOD_SECONDS, 0..=86_400),
             pid_file: check.path(&file.pid_file),
+            limits: limits(&file.limits, check),
         }
     }
 
@@ -176,6 +194,20 @@ fn trusted_proxies(at: &At<Vec<At<String>>>, check: &mut Check) -> Vec<IpNet> {
         return file::TRUSTED_PROXIES.iter().filter_map(|net| net.parse().ok()).collect();
     }
     given
+}
+
+fn limits(file: &file::Limits, check: &mut Check) -> Limits {
+    let mut limit = |at, default: i64| {
+        let given = check.number(at, 1..=1_000_000).unwrap_or(default.unsigned_abs());
+        usize::try_from(given).unwrap_or(usize::MAX)
+    };
+    Limits {
+        connections: limit(&file.connections, file::CONNECTIONS),
+        connections_per_address: limit(&file.connections_per_address, file::CONNECTIONS_PER_ADDRESS),
+        streams: limit(&file.streams, file::STREAMS),
+        calls_per_route: limit(&file.calls_per_route, file::CALLS_PER_ROUTE),
+        requests_per_user: limit(&file.requests_per_user, file::REQUESTS_PER_USER),
+    }
 }
 
 fn threads(at: &At<i64>, check: &mut Check) -> usize {

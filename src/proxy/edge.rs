@@ -17,6 +17,7 @@ use pingora::{
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
 };
+use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::{
@@ -31,7 +32,7 @@ use super::{
     origins::Origins,
     refusal::Denial,
     relay::{self, Attempt, McpSessions, Resolve, Targets, Verdict},
-    underway::{self, End, Underway},
+    underway::{self, End, Full, Underway},
 };
 use crate::{
     policy::Policies,
@@ -55,7 +56,8 @@ pub struct Gateway {
     pub(super) credentials: Arc<dyn Credentials>,
     pub(super) sessions: McpSessions,
     pub(super) states: ConnectStates,
-    underway: Arc<Underway>,
+    pub(super) underway: Arc<Underway>,
+    pub(super) endpoint_lane: Semaphore,
     draining: Arc<AtomicBool>,
     telemetry: Arc<Telemetry>,
 }
@@ -76,6 +78,7 @@ impl Gateway {
             sessions: McpSessions::new(Arc::clone(&parts.key_ring)),
             states: ConnectStates::new(parts.key_ring, parts.clock),
             underway: parts.underway,
+            endpoint_lane: Semaphore::new(limits::ENDPOINT_LANE),
             draining: parts.draining,
             telemetry: parts.telemetry,
         })
@@ -107,22 +110,34 @@ impl Gateway {
         self.answer(session, exchange, response).await
     }
 
+    /// Takes a request among what is under way, unless there is too much of it.
+    fn enter(&self, session: &Session, exchange: &mut Exchange) -> Result<(), Failure> {
+        let (Some(permit), Some(target)) = (&exchange.permit, &exchange.target) else { return Err(Failure::Internal) };
+        let kind = underway::kind(session.req_header());
+        let place = self.underway.enter(permit, &exchange.line, kind, &target.calls).map_err(|full| match full {
+            Full::User => Failure::TooManyRequests,
+            Full::Route | Full::Streams => Failure::Overloaded,
+        })?;
+        exchange.place = Some(place);
+        Ok(())
+    }
+
     /// Says why an exchange was ended, to the client as far as it has no answer yet, and to the log.
     async fn end(&self, session: &mut Session, exchange: &mut Exchange, end: End) {
         let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
         session.set_keepalive(None);
         let told = match end {
-            End::Leaving if answered => {
-                exchange.failure = Some(Failure::Leaving);
-                Ok(())
+            End::Leaving | End::Silent => {
+                let failure = if end == End::Leaving { Failure::Leaving } else { Failure::UpstreamTimeout };
+                exchange.failure = Some(failure);
+                if answered { Ok(()) } else { self.fail(session, exchange, failure).await }
             }
-            End::Leaving => self.fail(session, exchange, Failure::Leaving).await,
             End::TokenExpired | End::TokenRevoked if answered => Ok(()),
             End::TokenExpired | End::TokenRevoked => {
                 self.deny(session, exchange, &Denial::Token(Refusal::Invalid)).await
             }
         };
-        if end != End::Leaving {
+        if matches!(end, End::TokenExpired | End::TokenRevoked) {
             exchange.refused = Some(end.reason());
         }
         if let Err(gone) = told {
@@ -157,6 +172,7 @@ impl ProxyHttp for Gateway {
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
         exchange.line.answers_in_chunks(false);
+        exchange.line.awaits_nothing();
         if let ServerSession::H1(http1) = session.as_downstream_mut() {
             http1.set_merge_response_writes(true);
         }
@@ -170,12 +186,10 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
         match self.open(session, exchange).await {
-            Ok(Step::Relay) => {
-                let kind = underway::kind(session.req_header());
-                exchange.place =
-                    exchange.permit.as_ref().map(|permit| self.underway.enter(permit, &exchange.line, kind));
-                return Ok(false);
-            }
+            Ok(Step::Relay) => match self.enter(session, exchange) {
+                Ok(()) => return Ok(false),
+                Err(failure) => self.fail(session, exchange, failure).await?,
+            },
             Ok(Step::Answer(response)) => self.answer(session, exchange, response).await?,
             Err(Stop::Failed(failure)) => self.fail(session, exchange, failure).await?,
             Err(Stop::Denied(denial)) => self.deny(session, exchange, &denial).await?,
@@ -203,7 +217,13 @@ impl ProxyHttp for Gateway {
             }
         };
         let head = session.req_header();
-        let silence = (!relay::may_be_silent(&head.method, &head.headers)).then_some(target.server.response_timeout);
+        let mut silence =
+            (!relay::may_be_silent(&head.method, &head.headers)).then_some(target.server.response_timeout);
+        if !session.is_http2() {
+            // Pingora's own limit cannot be lifted once the answer turns out to be a stream.
+            exchange.silence = silence.take();
+            exchange.hear_upstream(false);
+        }
         let large = exchange.body.as_ref().is_some_and(|body| body.len() > relay::PINGORA_BUFFER);
         Ok(Box::new(target.peer(address, large, silence)))
     }
@@ -236,6 +256,10 @@ impl ProxyHttp for Gateway {
         end: bool,
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
+        exchange.received += body.as_ref().map_or(0, Bytes::len);
+        if exchange.received > limits::STREAMED_BODY {
+            return Err(exchange.fail(Failure::BodyTooLarge));
+        }
         if end && let Some(kept) = &exchange.body {
             *body = Some(kept.clone());
         }
@@ -255,6 +279,10 @@ impl ProxyHttp for Gateway {
         match relay::judge(head, exchange) {
             Verdict::Relay => {
                 access::see_answer_head(exchange, head, &session.req_header().method);
+                if relay::is_event_stream(head) {
+                    exchange.silence = None;
+                }
+                exchange.hear_upstream(false);
                 relay::relay_head(head, exchange, &self.sessions)
             }
             Verdict::Refuse(failure) => {
@@ -319,6 +347,7 @@ impl ProxyHttp for Gateway {
             return Err(exchange.fail(Failure::UpstreamUnreadable));
         }
         exchange.notes.see_answer(body.as_ref(), end);
+        exchange.hear_upstream(end);
         Ok(None)
     }
 
@@ -390,6 +419,7 @@ impl ProxyHttp for Gateway {
     async fn logging(&self, session: &mut Session, error: Option<&PingoraError>, exchange: &mut Exchange) {
         access::record(&self.telemetry, session, exchange, error);
         exchange.line.answers_in_chunks(false);
+        exchange.line.awaits_within(limits::NEXT_HEAD);
         if let Some(place) = exchange.place.take() {
             place.leave();
         }

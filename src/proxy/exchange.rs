@@ -1,6 +1,9 @@
 //! What the edge remembers of one request while it is under way.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::HeaderValue;
@@ -26,6 +29,10 @@ pub struct Exchange {
     pub line: Arc<Line>,
     /// Its place among what is under way, once it goes upstream.
     pub place: Option<Place>,
+    /// The longest silence of the upstream, where this is who minds it.
+    pub silence: Option<Duration>,
+    /// How much of the request's body went by.
+    pub received: usize,
     /// When it began.
     pub started: Instant,
     /// Its name in answers and in the log.
@@ -88,6 +95,8 @@ impl Exchange {
         Self {
             line: Line::current(),
             place: None,
+            silence: None,
+            received: 0,
             started: Instant::now(),
             id: None,
             origin: None,
@@ -122,6 +131,14 @@ impl Exchange {
     /// The form in which this client reads a failure.
     pub fn form(&self, method: &http::Method) -> Form {
         if self.route.is_some() && method == http::Method::POST { Form::JsonRpc } else { Form::Problem }
+    }
+
+    /// The upstream was heard, for the last time or not.
+    pub fn hear_upstream(&self, last: bool) {
+        match self.silence.filter(|_| !last) {
+            Some(silence) => self.line.awaits_within(silence),
+            None => self.line.awaits_nothing(),
+        }
     }
 
     /// Notes why the upstream must be connected first and makes the error that ends the request.

@@ -61,6 +61,10 @@ pub enum Failure {
     UpstreamRedirect,
     /// The credential for the upstream cannot be had at the moment; holds the seconds to wait.
     CredentialUnavailable(u16),
+    /// The caller has too much under way at once.
+    TooManyRequests,
+    /// The gateway has too much under way at once.
+    Overloaded,
     /// This process leaves, and another one serves instead.
     Leaving,
     /// A fault of the gateway itself.
@@ -155,7 +159,8 @@ impl Failure {
             | Self::UpstreamUnauthorized
             | Self::UpstreamRedirect => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
-            Self::CredentialUnavailable(_) | Self::Leaving => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
+            Self::CredentialUnavailable(_) | Self::Overloaded | Self::Leaving => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -185,6 +190,8 @@ impl Failure {
             Self::UpstreamUnauthorized => "upstream_unauthorized",
             Self::UpstreamRedirect => "upstream_redirect",
             Self::CredentialUnavailable(_) => "credential_unavailable",
+            Self::TooManyRequests => "too_many_requests",
+            Self::Overloaded => "overloaded",
             Self::Leaving => "leaving",
             Self::Internal => "internal",
         }
@@ -216,6 +223,8 @@ impl Failure {
             Self::UpstreamUnauthorized => "The upstream refused the gateway's credential.",
             Self::UpstreamRedirect => "The upstream redirected to where the gateway does not follow.",
             Self::CredentialUnavailable(_) => "The credential for the upstream cannot be renewed at the moment.",
+            Self::TooManyRequests => "Too many requests of this user are under way.",
+            Self::Overloaded => "The gateway has too much to do at the moment.",
             Self::Leaving => "This instance of the gateway is stopping.",
             Self::Internal => "The gateway failed to handle the request.",
         }
@@ -232,7 +241,7 @@ impl Failure {
             | Self::UpstreamUnauthorized
             | Self::UpstreamRedirect
             | Self::CredentialUnavailable(_) => Fault::Upstream,
-            Self::Leaving | Self::Internal => Fault::Gateway,
+            Self::Overloaded | Self::Leaving | Self::Internal => Fault::Gateway,
             _ => Fault::Client,
         }
     }
@@ -269,7 +278,8 @@ impl Failure {
         match self {
             Self::MethodNotAllowed(allowed) => response.with(header::ALLOW, allowed),
             Self::CredentialUnavailable(seconds) => response.with(header::RETRY_AFTER, &seconds.to_string()),
-            Self::Leaving => response.with(header::RETRY_AFTER, "1"),
+            Self::TooManyRequests | Self::Leaving => response.with(header::RETRY_AFTER, "1"),
+            Self::Overloaded => response.with(header::RETRY_AFTER, "2"),
             _ => response,
         }
     }

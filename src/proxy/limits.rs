@@ -27,6 +27,15 @@ pub const BODY_SILENCE: Duration = Duration::from_secs(60);
 pub const WRITE: Duration = Duration::from_secs(60);
 /// How long an idle connection is kept, in seconds.
 pub const KEEP_ALIVE: u64 = 60;
+/// How long a whole head may take after the answer before it: as long as an idle connection is kept, and a little for
+/// what then comes.
+pub const NEXT_HEAD: Duration = Duration::from_secs(KEEP_ALIVE + 10);
+/// The largest body of a request to a route that is passed on as it comes.
+pub const STREAMED_BODY: usize = 64 * 1024 * 1024;
+/// How many requests to endpoints of ours are worked on at once.
+pub const ENDPOINT_LANE: usize = 256;
+/// How long one more waits for its turn.
+pub const ENDPOINT_PATIENCE: Duration = Duration::from_secs(2);
 /// How long the rest of a refused body is read, so that the client gets to see the answer.
 const DRAIN: Duration = Duration::from_secs(1);
 

@@ -44,7 +44,7 @@ pub use endpoint::Endpoints;
 pub use exchange::Exchange;
 pub use relay::Resolve;
 pub use tls::Error as TlsError;
-pub use underway::{Edge, Underway};
+pub use underway::{ConnectionLimits, Edge, Limits, Underway};
 
 use crate::{
     clock::Clock,
@@ -161,6 +161,7 @@ pub fn configure(conf: &mut ServerConf) {
 
 /// The proxy application: what a service runs, and what tests run on connections of their own.
 pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> Edge {
+    let underway = Arc::clone(&gateway.underway);
     let mut proxy = HttpProxy::new(gateway, Arc::clone(conf));
     proxy.handle_init_modules();
     let mut options = HttpServerOptions::default();
@@ -168,7 +169,7 @@ pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> Edge {
     options.allow_connect_method_proxying = true;
     options.h2_idle_timeout = Some(H2_IDLE);
     proxy.server_options = Some(options);
-    Edge::new(proxy)
+    Edge::new(proxy, &underway)
 }
 
 /// The service that a Pingora server runs; HTTP/2 is spoken where TLS is.

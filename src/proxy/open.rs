@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 use pingora::{Error as PingoraError, proxy::Session};
+use tokio::{sync::SemaphorePermit, time::timeout};
 
 use super::{
     access, cors,
@@ -75,12 +76,25 @@ impl Gateway {
         match router::destination(&self.routes, &*self.endpoints, session.req_header().uri.path())? {
             Destination::Endpoint => {
                 let request = endpoint::read_request(session, &origin, &id).await?;
+                let _turn = self.endpoint_turn().await?;
                 Ok(Step::Answer(self.endpoints.answer(request).await))
             }
             Destination::Route(route) => {
                 exchange.route = Some(route);
+                if self.underway.is_crowded() {
+                    session.set_keepalive(None);
+                    return Err(Failure::Overloaded.into());
+                }
                 self.open_route(session, exchange, &origin).await
             }
+        }
+    }
+
+    /// A turn at the endpoints, which have a lane of their own beside the routes.
+    async fn endpoint_turn(&self) -> Result<SemaphorePermit<'_>, Failure> {
+        match timeout(limits::ENDPOINT_PATIENCE, self.endpoint_lane.acquire()).await {
+            Ok(Ok(turn)) => Ok(turn),
+            Ok(Err(_)) | Err(_) => Err(Failure::Overloaded),
         }
     }
 

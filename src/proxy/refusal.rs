@@ -42,6 +42,7 @@ impl Denial {
             Self::Token(Refusal::InvalidAudience) => "invalid_audience",
             Self::Token(Refusal::InsufficientScope) => "insufficient_scope",
             Self::Token(Refusal::Unavailable(_)) => "store_unavailable",
+            Self::Token(Refusal::Busy) => "overloaded",
             Self::SeveralTokens => "invalid_request",
             Self::NotForThisUser => "access_denied",
         }
@@ -51,7 +52,7 @@ impl Denial {
     ///
     /// `path` is the path as the client sent it, because its metadata document must name exactly that resource.
     pub fn response(&self, headers: &HeaderMap, origin: &Origin, path: &str, id: &RequestId) -> Response {
-        if let Self::Token(Refusal::Unavailable(_)) = self {
+        if let Self::Token(Refusal::Unavailable(_) | Refusal::Busy) = self {
             let status = StatusCode::SERVICE_UNAVAILABLE;
             return answer(status, "temporarily_unavailable", "Access tokens cannot be checked at the moment.", id)
                 .with(header::RETRY_AFTER, RETRY_AFTER);
@@ -78,7 +79,9 @@ impl Denial {
             Self::Token(Refusal::Malformed | Refusal::Invalid | Refusal::InvalidAudience) => {
                 Some(BearerError::InvalidToken)
             }
-            Self::Token(Refusal::Missing | Refusal::Unavailable(_)) | Self::TokenInQuery | Self::NotForThisUser => None,
+            Self::Token(Refusal::Missing | Refusal::Unavailable(_) | Refusal::Busy)
+            | Self::TokenInQuery
+            | Self::NotForThisUser => None,
         }
     }
 }

@@ -16,6 +16,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 use thiserror::Error;
+use tokio::{sync::Semaphore, time::timeout};
 
 pub use claims::{ClaimPath, ClaimPaths, Claims};
 pub use principal::Principal;
@@ -54,6 +55,9 @@ pub enum Refusal {
     /// The store could not say.
     #[error("the access token cannot be checked at the moment")]
     Unavailable(#[source] store::Error),
+    /// Too many tokens wait to be looked up.
+    #[error("too many access tokens are being checked at the moment")]
+    Busy,
 }
 
 /// Checks access tokens.
@@ -63,6 +67,8 @@ pub struct ResourceServer {
     claim_paths: ClaimPaths,
     cache: Cache<Digest, Arc<Entry>>,
     changes: AtomicU64,
+    /// Turns at the store, so that a flood of unknown tokens leaves the rest of it to people who sign in.
+    lookups: Semaphore,
 }
 
 struct Entry {
@@ -78,8 +84,14 @@ impl ResourceServer {
 
     /// The same with principals of whom these claims are known.
     pub fn with_claims(store: Arc<dyn Store>, changes: &Changes, claim_paths: ClaimPaths, clock: Clock) -> Arc<Self> {
-        let server =
-            Arc::new(Self { store, clock, claim_paths, cache: Cache::new(CACHED_TOKENS), changes: AtomicU64::new(0) });
+        let server = Arc::new(Self {
+            store,
+            clock,
+            claim_paths,
+            cache: Cache::new(CACHED_TOKENS),
+            changes: AtomicU64::new(0),
+            lookups: Semaphore::new(LOOKUPS),
+        });
         let weak = Arc::downgrade(&server);
         changes.subscribe(move |change| {
             if let Some(server) = weak.upgrade() {
@@ -127,6 +139,7 @@ impl ResourceServer {
             };
         }
         TOKEN_MISSES.count();
+        let Ok(Ok(turn)) = timeout(PATIENCE, self.lookups.acquire()).await else { return Err(Refusal::Busy) };
         let changes = self.changes.load(Ordering::Acquire);
         let Some(AccessToken { grant, expires_at, claims }) =
             self.store.access_token(&digest, now).await.map_err(Refusal::Unavailable)?
@@ -134,6 +147,7 @@ impl ResourceServer {
             self.cache.remove(&digest);
             return Err(Refusal::Invalid);
         };
+        drop(turn);
         let principal = Arc::new(Principal::proven(
             digest,
             self.claim_paths.project(&grant.operation_id, &claims),
@@ -166,3 +180,6 @@ fn looks_like_ours(token: &str) -> bool {
 }
 
 const CACHED_TOKENS: usize = 100_000;
+/// Half of the connections that the store has.
+const LOOKUPS: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(2);

@@ -107,11 +107,15 @@ pub static DROPPED_LOGS: Counter = Counter::new(DROPPED.0, DROPPED.1, Some(("sin
 /// Exchanges that the roll-ups of the analytics page miss.
 pub static DROPPED_USAGE: Counter = Counter::new(DROPPED.0, DROPPED.1, Some(("sink", "analytics")));
 
+/// Connections of clients that were refused because there were too many.
+pub static CONNECTIONS_REFUSED: Counter =
+    Counter::new("sallyport_connections_refused", "Connections of clients beyond server.limits", None);
+
 /// Event streams that are open towards clients.
 pub static OPEN_STREAMS: Gauge = Gauge(AtomicI64::new(0));
 
 /// All counters, those of one name together.
-pub(super) static COUNTERS: [&Counter; 13] = [
+pub(super) static COUNTERS: [&Counter; 14] = [
     &TOKEN_HITS,
     &TOKEN_MISSES,
     &CREDENTIAL_HITS,
@@ -125,4 +129,5 @@ pub(super) static COUNTERS: [&Counter; 13] = [
     &DROPPED_SPANS,
     &DROPPED_LOGS,
     &DROPPED_USAGE,
+    &CONNECTIONS_REFUSED,
 ];

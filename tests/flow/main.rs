@@ -15,6 +15,7 @@ mod health;
 mod id_jag;
 mod imports;
 mod keys;
+mod leaving;
 mod login;
 mod metadata;
 mod origins;

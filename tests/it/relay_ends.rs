@@ -179,11 +179,28 @@ async fn a_process_that_leaves_ends_streams_first_and_then_says_so_to_calls() {
     for _ in 0..2 {
         assert_eq!(timeout(SOON, notes.recv()).await.unwrap(), Some("asked"));
     }
-    edge.underway.end_streams();
+    edge.underway.end_streams(0, 1);
     assert_ends(&mut stream).await;
     assert_eq!(edge.underway.count(), 1);
     edge.underway.end_all();
     let answer = timeout(SOON, call.answer(false)).await.expect("in time").expect("an answer");
     assert_eq!((answer.status(), answer.get("retry-after")), (503, Some("1")));
     assert_eq!(answer.json()["error"]["data"]["reason"], "leaving");
+}
+
+/// A stream that answers a call may be silent for longer than an upstream may take to answer.
+#[tokio::test]
+async fn the_time_for_an_answer_ends_with_its_head_where_it_is_a_stream() {
+    let (upstream, mut notes) = silent_upstream().await;
+    let patience = Duration::from_millis(300);
+    let builder = TestEdge::builder().route_with("a", &upstream.url(), |server| server.response_timeout = patience);
+    let edge = builder.start().await;
+    let token = edge.token("a");
+    let mut stream = open(&edge, Request::post("/mcp/a"), &token).await;
+    assert_eq!(timeout(SOON, notes.recv()).await.unwrap(), Some("asked"));
+    let mut connection = edge.connect().await;
+    connection.send(&Request::post("/mcp/a?pending").host(&edge.host()).bearer(&token)).await;
+    let answer = timeout(SOON, connection.answer(false)).await.expect("in time").expect("an answer");
+    assert_eq!((answer.status(), answer.json()["error"]["data"]["reason"].as_str()), (504, Some("upstream_timeout")));
+    assert!(timeout(patience * 2, stream.chunk()).await.is_err(), "the stream goes on");
 }

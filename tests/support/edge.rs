@@ -22,7 +22,7 @@ use sallyport::{
     clock::Clock,
     crypto::{Key, KeyRing},
     policy::{Policies, Policy},
-    proxy::{self, AllowedOrigins, Endpoints, Gateway, Parts, Resolve, Underway},
+    proxy::{self, AllowedOrigins, Endpoints, Gateway, Limits, Parts, Resolve, Underway},
     resource_server::{ClaimPaths, ResourceServer},
     routes::{Route, Routes},
     store::Changes,
@@ -58,6 +58,7 @@ pub struct TestEdge {
     /// What it tells of its requests.
     pub telemetry: Arc<Telemetry>,
     task: JoinHandle<()>,
+    minder: JoinHandle<()>,
 }
 
 /// An edge to be started.
@@ -198,6 +199,12 @@ impl Builder {
         (gateway, store)
     }
 
+    /// With these limits.
+    pub fn limits(self, limits: Limits) -> Self {
+        self.underway.limit(limits);
+        self
+    }
+
     /// What will be under way at it.
     pub fn underway(&self) -> Arc<Underway> {
         Arc::clone(&self.underway)
@@ -231,13 +238,21 @@ impl Builder {
                 });
             }
         });
-        TestEdge { address, store, credentials, clock, changes, underway, draining, telemetry, task }
+        let minded = Arc::clone(&underway);
+        let minder = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                minded.end_overdue();
+            }
+        });
+        TestEdge { address, store, credentials, clock, changes, underway, draining, telemetry, task, minder }
     }
 }
 
 impl Drop for TestEdge {
     fn drop(&mut self) {
         self.task.abort();
+        self.minder.abort();
     }
 }
 
@@ -246,7 +261,7 @@ impl TestEdge {
     pub fn builder() -> Builder {
         let changes = Arc::new(Changes::default());
         Builder {
-            underway: Underway::new(&changes),
+            underway: Underway::new(&changes, Limits::default()),
             changes,
             servers: Vec::new(),
             policies: Vec::new(),

@@ -11,6 +11,16 @@ pub const TRUSTED_PROXIES: [&str; 6] =
     ["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"];
 /// `server.gracePeriodSeconds`.
 pub const GRACE_PERIOD_SECONDS: i64 = 25;
+/// `server.limits.connections`.
+pub const CONNECTIONS: i64 = 20_000;
+/// `server.limits.connectionsPerAddress`.
+pub const CONNECTIONS_PER_ADDRESS: i64 = 1_000;
+/// `server.limits.streams`.
+pub const STREAMS: i64 = 10_000;
+/// `server.limits.callsPerRoute`.
+pub const CALLS_PER_ROUTE: i64 = 2_000;
+/// `server.limits.requestsPerUser`.
+pub const REQUESTS_PER_USER: i64 = 500;
 /// `store.url`.
 pub const STORE_URL: &str = "sqlite:data/sallyport.db";
 /// `identity.scope`.

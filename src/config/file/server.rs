@@ -4,7 +4,8 @@ use schemars::{JsonSchema, Schema};
 use serde::Deserialize;
 
 use super::default::{
-    GRACE_PERIOD_SECONDS, admin_listen, base_path, listen, nothing, null, number, section, store_url, trusted_proxies,
+    CALLS_PER_ROUTE, CONNECTIONS, CONNECTIONS_PER_ADDRESS, GRACE_PERIOD_SECONDS, REQUESTS_PER_USER, STREAMS,
+    admin_listen, base_path, listen, nothing, null, number, section, store_url, trusted_proxies,
 };
 use crate::config::at::{At, AtSecret, OneOrMany};
 
@@ -44,6 +45,30 @@ pub struct Server {
     /// A file that gets the process id.
     #[schemars(default = "null")]
     pub pid_file: At<String>,
+    /// How much may be under way at once; what is beyond gets 429 or 503 with `Retry-After`.
+    #[schemars(default = "section")]
+    pub limits: Limits,
+}
+
+/// How much may be under way at once.
+#[derive(Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limits {
+    /// Connections of clients. The last tenth is for people who sign in.
+    #[schemars(default = "number::<CONNECTIONS>")]
+    pub connections: At<i64>,
+    /// Connections from one address that is not in `trustedProxies`.
+    #[schemars(default = "number::<CONNECTIONS_PER_ADDRESS>")]
+    pub connections_per_address: At<i64>,
+    /// Streams over which servers speak without having been asked.
+    #[schemars(default = "number::<STREAMS>")]
+    pub streams: At<i64>,
+    /// Calls on one route.
+    #[schemars(default = "number::<CALLS_PER_ROUTE>")]
+    pub calls_per_route: At<i64>,
+    /// Calls and streams of one person.
+    #[schemars(default = "number::<REQUESTS_PER_USER>")]
+    pub requests_per_user: At<i64>,
 }
 
 /// An address to listen on.

@@ -83,6 +83,11 @@ fn bad_sections_are_refused() {
             "1:30",
             "expected a whole number, found a fractional or huge number",
         ),
+        ("server: {limits: {streams: 0}}", "1:28", "server.limits.streams: 0 is out of range: expected 1 to 1000000"),
+        ("server: {limits: {connections: -1}}", "1:32", "-1 is out of range"),
+        ("server: {limits: {connectionsPerAddress: many}}", "1:42", "expected a whole number, found text"),
+        ("server: {limits: {callsPerRoute: 1000001}}", "1:34", "1000001 is out of range"),
+        ("server: {limits: {requestsPerUser: 0}}", "1:36", "0 is out of range"),
         ("server: {pidFile: \"\"}", "1:19", "a line of text that is not empty"),
         // store, encryption, outbound
         (

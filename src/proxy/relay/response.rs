@@ -84,7 +84,7 @@ fn redirects(status: StatusCode) -> bool {
     matches!(status.as_u16(), 300..=303 | 307 | 308)
 }
 
-/// Whether an answer is a stream of server-sent events.
+/// Whether an answer is a stream of server-sent events, which may be silent for as long as it likes.
 pub fn is_event_stream(head: &ResponseHeader) -> bool {
     head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
         value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))

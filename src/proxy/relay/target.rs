@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     net::IpAddr,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
 
@@ -36,6 +36,8 @@ pub struct Target {
     pub path: String,
     /// The query to send, in front of the client's.
     pub query: Option<String>,
+    /// How many calls on its route are under way.
+    pub calls: Arc<AtomicUsize>,
     port: u16,
     tls: bool,
     sni: String,
@@ -88,6 +90,7 @@ impl Target {
                 .map_err(|source| Error::UnusableAuthority { upstream: server.id.clone(), source })?,
             path: url.path().to_owned(),
             query: url.query().filter(|query| !query.is_empty()).map(str::to_owned),
+            calls: Arc::default(),
             port: url.port_or_known_default().ok_or_else(unusable)?,
             tls,
             sni,

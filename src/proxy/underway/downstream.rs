@@ -19,22 +19,27 @@ use pingora::protocols::{
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::line::Line;
+use super::{
+    connections::OpenConnection,
+    line::{End, Line},
+};
 
 /// A connection of a client.
 pub(super) struct Downstream {
     inner: Stream,
     line: Arc<Line>,
+    _place: OpenConnection,
 }
 
 impl Downstream {
-    pub(super) const fn new(inner: Stream, line: Arc<Line>) -> Self {
-        Self { inner, line }
+    pub(super) const fn new(inner: Stream, line: Arc<Line>, place: OpenConnection) -> Self {
+        Self { inner, line, _place: place }
     }
 
     /// Writes the end of an answer in chunks (RFC 9112 section 7.1), as far as the connection takes it at once.
     fn finish_chunks(&mut self, context: &mut Context<'_>) {
-        if self.line.take_unfinished_chunks() {
+        // What the upstream left unfinished must not look complete.
+        if self.line.ended() != Some(End::Silent) && self.line.take_unfinished_chunks() {
             let _as_far_as_it_goes = Pin::new(&mut self.inner).poll_write(context, b"0\r\n\r\n");
             let _as_far_as_it_goes = Pin::new(&mut self.inner).poll_flush(context);
         }

@@ -3,10 +3,11 @@
 use std::{
     future::poll_fn,
     sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU8, Ordering},
+        Arc, LazyLock,
+        atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     },
     task::{Context, Poll},
+    time::{Duration, Instant},
 };
 
 use futures_util::task::AtomicWaker;
@@ -25,12 +26,16 @@ pub enum End {
     TokenRevoked,
     /// This process leaves.
     Leaving,
+    /// What was to come did not come in time.
+    Silent,
 }
 
 /// The way to one exchange: a connection's own over HTTP/1, a stream's over HTTP/2.
 #[derive(Debug, Default)]
 pub struct Line {
     end: AtomicU8,
+    /// Milliseconds since the start of the process at which something must have come; 0 where nothing must.
+    due: AtomicU64,
     chunked: AtomicBool,
     waker: AtomicWaker,
 }
@@ -47,6 +52,7 @@ impl Line {
             End::TokenExpired => 1,
             End::TokenRevoked => 2,
             End::Leaving => 3,
+            End::Silent => 4,
         };
         if self.end.compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.waker.wake();
@@ -59,8 +65,25 @@ impl Line {
             0 => None,
             1 => Some(End::TokenExpired),
             2 => Some(End::TokenRevoked),
-            _ => Some(End::Leaving),
+            3 => Some(End::Leaving),
+            _ => Some(End::Silent),
         }
+    }
+
+    /// Something must have come within `time`: the whole head of a request, or a part of an answer.
+    pub fn awaits_within(&self, time: Duration) {
+        self.due.store(millis(now() + time).max(1), Ordering::Relaxed);
+    }
+
+    /// Nothing must come any more.
+    pub fn awaits_nothing(&self) {
+        self.due.store(0, Ordering::Relaxed);
+    }
+
+    /// Whether what must come has not come at `now`.
+    pub(super) fn is_overdue(&self, now: Duration) -> bool {
+        let due = self.due.load(Ordering::Relaxed);
+        due != 0 && due <= millis(now)
     }
 
     /// Completes when the exchange is to end.
@@ -83,4 +106,14 @@ impl Line {
     pub(super) fn take_unfinished_chunks(&self) -> bool {
         self.chunked.swap(false, Ordering::AcqRel)
     }
+}
+
+/// The time since the process began, as lines count it.
+pub(super) fn now() -> Duration {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    BEGIN.elapsed()
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

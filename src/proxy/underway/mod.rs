@@ -5,46 +5,98 @@
 //! task looks through it every second, instead of a timer for each stream. A revocation ends at once what it opened; one
 //! that nobody heard of is found by asking the store every few seconds.
 
+mod connections;
 mod downstream;
 mod line;
 mod server;
 
 use std::{
     collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
+pub use connections::ConnectionLimits;
 use http::Method;
 pub use line::{End, Line};
 use pingora::http::RequestHeader;
 pub use server::Edge;
 
+use self::connections::Connections;
 use crate::{
     clock::Timestamp,
     policy::Permit,
-    store::{self, Change, Changes, OpenToken, Store},
+    store::{self, Change, Changes, OpenToken, Store, SubjectId},
 };
 
 /// How long a call may go on after its token has expired: its client asked in time and waits for one answer, and would
 /// ask once more for the same. A stream that answers nothing ends with its token.
 pub const CALLS_OUTLIVE_THEIR_TOKEN: Duration = Duration::from_mins(5);
 
+/// How much may be under way at once.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections of clients.
+    pub connections: ConnectionLimits,
+    /// Requests and streams of one person.
+    pub of_user: usize,
+    /// Calls on one route; streams are counted apart.
+    pub calls_of_route: usize,
+    /// Streams that answer no call.
+    pub streams: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: ConnectionLimits { all: 20_000, of_address: 1_000, proxies: Vec::new() },
+            of_user: 500,
+            calls_of_route: 2_000,
+            streams: 10_000,
+        }
+    }
+}
+
+/// Why an exchange does not begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// Its person has enough.
+    User,
+    /// Its route has enough.
+    Route,
+    /// There are enough streams.
+    Streams,
+}
+
 /// What is under way.
-#[derive(Default)]
 pub struct Underway {
-    shards: [Mutex<HashMap<u64, Entry>>; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     next: AtomicU64,
+    streams: Arc<AtomicUsize>,
+    of_user: AtomicUsize,
+    calls_of_route: AtomicUsize,
+    most_streams: AtomicUsize,
+    connections: Arc<Connections>,
+}
+
+/// The exchanges of some people, all of each.
+#[derive(Default)]
+struct Shard {
+    entries: HashMap<u64, Entry>,
+    of_user: HashMap<SubjectId, usize>,
 }
 
 struct Entry {
     permit: Permit,
     line: Arc<Line>,
     ends_at: Timestamp,
-    streams: bool,
+    kind: Kind,
+    /// Counts its like.
+    counter: Arc<AtomicUsize>,
 }
 
 /// What an exchange is, as far as its end is concerned.
@@ -59,6 +111,7 @@ pub enum Kind {
 /// The place of an exchange in the table, which it leaves with this.
 pub struct Place {
     table: Arc<Underway>,
+    home: usize,
     number: u64,
     logged: bool,
 }
@@ -71,8 +124,16 @@ pub fn kind(head: &RequestHeader) -> Kind {
 
 impl Underway {
     /// A table whose exchanges end by what `changes` announces.
-    pub fn new(changes: &Changes) -> Arc<Self> {
-        let table = Arc::new(Self::default());
+    pub fn new(changes: &Changes, limits: Limits) -> Arc<Self> {
+        let table = Arc::new(Self {
+            shards: Default::default(),
+            next: AtomicU64::new(0),
+            streams: Arc::default(),
+            of_user: AtomicUsize::new(limits.of_user),
+            calls_of_route: AtomicUsize::new(limits.calls_of_route),
+            most_streams: AtomicUsize::new(limits.streams),
+            connections: Connections::new(limits.connections),
+        });
         let weak = Arc::downgrade(&table);
         changes.subscribe(move |change| {
             if let Some(table) = weak.upgrade() {
@@ -82,24 +143,67 @@ impl Underway {
         table
     }
 
-    /// Enters an exchange.
-    pub fn enter(self: &Arc<Self>, permit: &Permit, line: &Arc<Line>, kind: Kind) -> Place {
+    /// Limits what begins otherwise from now on.
+    pub fn limit(&self, limits: Limits) {
+        self.of_user.store(limits.of_user, Ordering::Relaxed);
+        self.calls_of_route.store(limits.calls_of_route, Ordering::Relaxed);
+        self.most_streams.store(limits.streams, Ordering::Relaxed);
+        self.connections.limit(limits.connections);
+    }
+
+    /// Enters an exchange, unless there are too many of its like; `route` counts the calls on its route.
+    pub fn enter(
+        self: &Arc<Self>,
+        permit: &Permit,
+        line: &Arc<Line>,
+        kind: Kind,
+        route: &Arc<AtomicUsize>,
+    ) -> Result<Place, Full> {
+        let (counter, most, full) = match kind {
+            Kind::Call => (route, &self.calls_of_route, Full::Route),
+            Kind::Stream => (&self.streams, &self.most_streams, Full::Streams),
+        };
+        let principal = permit.principal();
+        let expires_at = principal.expires_at();
+        let home = shard_of(principal.subject());
+        let mut shard = lock(&self.shards[home]);
+        let of_user = shard.of_user.get(principal.subject()).copied().unwrap_or(0);
+        if of_user >= self.of_user.load(Ordering::Relaxed) {
+            return Err(Full::User);
+        }
+        if counter.fetch_add(1, Ordering::AcqRel) >= most.load(Ordering::Relaxed) {
+            counter.fetch_sub(1, Ordering::AcqRel);
+            return Err(full);
+        }
+        match shard.of_user.get_mut(principal.subject()) {
+            Some(count) => *count += 1,
+            None => drop(shard.of_user.insert(principal.subject().clone(), 1)),
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let expires_at = permit.principal().expires_at();
-        let streams = kind == Kind::Stream;
         let entry = Entry {
             permit: permit.clone(),
             line: Arc::clone(line),
-            ends_at: if streams { expires_at } else { expires_at.plus(CALLS_OUTLIVE_THEIR_TOKEN) },
-            streams,
+            ends_at: if kind == Kind::Stream { expires_at } else { expires_at.plus(CALLS_OUTLIVE_THEIR_TOKEN) },
+            kind,
+            counter: Arc::clone(counter),
         };
-        self.shard(number).insert(number, entry);
-        Place { table: Arc::clone(self), number, logged: false }
+        shard.entries.insert(number, entry);
+        Ok(Place { table: Arc::clone(self), home, number, logged: false })
+    }
+
+    /// Whether there are so many connections that the rest is for people who sign in.
+    pub fn is_crowded(&self) -> bool {
+        self.connections.is_crowded()
+    }
+
+    /// Whether nothing is under way, and no client is connected.
+    pub fn is_idle(&self) -> bool {
+        self.count() == 0 && self.connections.count() == 0
     }
 
     /// How many exchanges are under way.
     pub fn count(&self) -> usize {
-        (0..SHARDS).map(|shard| lock(&self.shards[shard]).len()).sum()
+        self.shards.iter().map(|shard| lock(shard).entries.len()).sum()
     }
 
     /// Ends what is open by tokens that have expired.
@@ -107,9 +211,23 @@ impl Underway {
         self.end_where(End::TokenExpired, |entry| entry.ends_at <= now);
     }
 
-    /// Ends the streams that answer no call.
-    pub fn end_streams(&self) {
-        self.end_where(End::Leaving, |entry| entry.streams);
+    /// Ends what has waited for too long: heads of requests, and answers of upstreams.
+    pub fn end_overdue(&self) {
+        let now = line::now();
+        self.connections.end_overdue(now);
+        self.end_where(End::Silent, |entry| entry.line.is_overdue(now));
+    }
+
+    /// Ends the streams that answer no call, one of so many shares of them.
+    pub fn end_streams(&self, share: usize, shares: usize) {
+        for (_, shard) in self.shards.iter().enumerate().filter(|(index, _)| index % shares == share) {
+            let shard = lock(shard);
+            shard
+                .entries
+                .values()
+                .filter(|entry| entry.kind == Kind::Stream)
+                .for_each(|entry| entry.line.end(End::Leaving));
+        }
     }
 
     /// Ends everything.
@@ -124,7 +242,7 @@ impl Underway {
     pub async fn end_revoked(&self, store: &dyn Store, now: Timestamp) -> store::Result<()> {
         let mut tokens = HashMap::new();
         for shard in &self.shards {
-            for entry in lock(shard).values() {
+            for entry in lock(shard).entries.values() {
                 let principal = entry.permit.principal();
                 tokens.entry(*principal.token()).or_insert_with(|| OpenToken {
                     digest: *principal.token(),
@@ -158,14 +276,10 @@ impl Underway {
     /// An exchange that is ended here has not left its place, so its line is still its own.
     fn end_where(&self, why: End, ends: impl Fn(&Entry) -> bool) {
         for shard in &self.shards {
-            for entry in lock(shard).values().filter(|entry| ends(entry)) {
+            for entry in lock(shard).entries.values().filter(|entry| ends(entry)) {
                 entry.line.end(why);
             }
         }
-    }
-
-    fn shard(&self, number: u64) -> MutexGuard<'_, HashMap<u64, Entry>> {
-        lock(&self.shards[usize::try_from(number).unwrap_or(0) % SHARDS])
     }
 }
 
@@ -178,8 +292,18 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let entry = self.table.shard(self.number).remove(&self.number);
-        if let Some(Entry { permit, line, .. }) = entry.filter(|_| !self.logged) {
+        let mut shard = lock(&self.table.shards[self.home]);
+        let Some(Entry { permit, line, counter, .. }) = shard.entries.remove(&self.number) else { return };
+        counter.fetch_sub(1, Ordering::AcqRel);
+        let subject = permit.principal().subject();
+        if let Some(count) = shard.of_user.get_mut(subject) {
+            *count -= 1;
+            if *count == 0 {
+                shard.of_user.remove(subject);
+            }
+        }
+        drop(shard);
+        if !self.logged {
             // Pingora was not asked: a stream over HTTP/2 that was ended.
             tracing::info!(
                 target: "sallyport::access",
@@ -201,11 +325,19 @@ impl End {
             Self::TokenExpired => "token_expired",
             Self::TokenRevoked => "token_revoked",
             Self::Leaving => "leaving",
+            Self::Silent => "timeout",
         }
     }
 }
 
-fn lock(shard: &Mutex<HashMap<u64, Entry>>) -> MutexGuard<'_, HashMap<u64, Entry>> {
+/// Where the exchanges of a person are.
+fn shard_of(subject: &SubjectId) -> usize {
+    let mut hasher = DefaultHasher::new();
+    subject.hash(&mut hasher);
+    usize::try_from(hasher.finish() % SHARDS as u64).unwrap_or(0)
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -1,31 +1,39 @@
 //! The application that Pingora's listeners run: the proxy, with a line to every exchange.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora::{
     apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
     protocols::{
-        Stream,
+        ALPN, Stream,
         http::{ServerSession, v2::server::H2Options},
     },
     proxy::HttpProxy,
     server::ShutdownWatch,
 };
 
+use tokio::{io::AsyncWriteExt, time::timeout};
+
 use super::{
+    Underway,
+    connections::Connections,
     downstream::Downstream,
     line::{LINE, Line},
 };
 use crate::proxy::edge::Gateway;
 
 /// The edge as its listeners see it.
-pub struct Edge(Arc<Exchanges>);
+pub struct Edge {
+    exchanges: Arc<Exchanges>,
+    connections: Arc<Connections>,
+}
 
 impl Edge {
-    /// The edge of this proxy.
-    pub fn new(proxy: HttpProxy<Gateway>) -> Self {
-        Self(Arc::new(Exchanges(Arc::new(proxy))))
+    /// The edge of this proxy, whose connections are counted in `underway`.
+    pub fn new(proxy: HttpProxy<Gateway>, underway: &Underway) -> Self {
+        let exchanges = Arc::new(Exchanges(Arc::new(proxy)));
+        Self { exchanges, connections: Arc::clone(&underway.connections) }
     }
 }
 
@@ -33,14 +41,40 @@ impl Edge {
 impl ServerApp for Edge {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let line = Arc::new(Line::default());
-        let stream = Box::new(Downstream::new(stream, Arc::clone(&line)));
-        LINE.scope(line, self.0.process_new(stream, shutdown)).await
+        let digest = stream.get_socket_digest();
+        let peer = digest.as_deref().and_then(|digest| digest.peer_addr()?.as_inet());
+        let Some(place) = self.connections.open(peer.map(|peer| peer.ip().to_canonical()), &line) else {
+            refuse(stream).await;
+            return None;
+        };
+        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            // Its frames have time-outs of their own.
+            line.awaits_nothing();
+        }
+        let stream = Box::new(Downstream::new(stream, Arc::clone(&line), place));
+        LINE.scope(line, self.exchanges.process_new(stream, shutdown)).await
     }
 
     async fn cleanup(&self) {
-        self.0.cleanup().await;
+        self.exchanges.cleanup().await;
     }
 }
+
+/// Says that there are too many connections, as far as the client listens at once.
+async fn refuse(mut stream: Stream) {
+    if !matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+        let _told_or_not = timeout(LAST_WORDS, async {
+            stream.write_all(FULL).await?;
+            stream.flush().await
+        })
+        .await;
+    }
+    let _closed_or_not = timeout(LAST_WORDS, stream.shutdown()).await;
+}
+
+const LAST_WORDS: Duration = Duration::from_millis(500);
+const FULL: &[u8] =
+    b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// The exchanges of one edge, one after the other on a connection or side by side.
 struct Exchanges(Arc<HttpProxy<Gateway>>);

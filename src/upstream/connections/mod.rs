@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Mutex;
 
 pub use error::ConnectError;
+pub use refresh::refreshes_under_way;
 pub use sealed::Unreadable;
 
 use self::{

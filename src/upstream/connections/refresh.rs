@@ -1,7 +1,10 @@
 //! Refreshing a connection: once at a time in this process and across replicas, and never half.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -34,7 +37,11 @@ impl Connections {
         seen: i64,
     ) -> Result<Arc<Cached>, NoCredential> {
         let (this, key, settings) = (Arc::clone(self), key.clone(), Arc::clone(settings));
-        let work = tokio::spawn(async move { this.refresh_once(&key, &settings, seen).await });
+        let counted = Counted::new();
+        let work = tokio::spawn(async move {
+            let _until_it_ends = counted;
+            this.refresh_once(&key, &settings, seen).await
+        });
         match work.await {
             Ok(result) => result,
             Err(error) => {
@@ -228,6 +235,29 @@ impl Connections {
             Ok(false) => self.load(key, as_key).await,
             Err(error) => Err(unavailable(key, &error)),
         }
+    }
+}
+
+/// How many refreshes are under way in this process; it must not end before they are kept.
+pub fn refreshes_under_way() -> usize {
+    UNDER_WAY.load(Ordering::Acquire)
+}
+
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts one refresh for as long as it lives.
+struct Counted;
+
+impl Counted {
+    fn new() -> Self {
+        UNDER_WAY.fetch_add(1, Ordering::AcqRel);
+        Self
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

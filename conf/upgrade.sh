@@ -1,0 +1,49 @@
+#!/usr/bin/env bash
+# Replaces a running gateway by a new process, with what the configuration and the program are now, and loses no request.
+#
+#   upgrade.sh [CONFIG]          default: $SALLYPORT_CONFIG, else conf/sallyport.yaml
+#
+# The configuration needs server.pidFile and server.upgradeSocket. The program is $SALLYPORT, else sallyport on the PATH.
+# The old process is asked to leave only after the new one is ready to take its listeners; it stays otherwise. The new
+# process inherits what this script writes to.
+set -euo pipefail
+
+config=${1:-${SALLYPORT_CONFIG:-conf/sallyport.yaml}}
+program=${SALLYPORT:-sallyport}
+
+fail() {
+    echo "upgrade: $1" >&2
+    exit 1
+}
+
+# What the configuration says, or why it cannot be used.
+derived=$("$program" check --config "$config") || fail "the configuration cannot be used; the gateway runs on as it is"
+value() { sed -n "s/^  $1  *//p" <<<"$derived"; }
+pid_file=$(value 'pid file')
+socket=$(value 'upgrade socket')
+[[ -n $pid_file && -n $socket ]] || fail "server.pidFile and server.upgradeSocket are needed in $config"
+old=$(cat "$pid_file" 2>/dev/null) || fail "$pid_file cannot be read; is the gateway running?"
+kill -0 "$old" 2>/dev/null || fail "process $old of $pid_file does not run"
+
+"$program" run --upgrade --config "$config" </dev/null &
+new=$!
+
+# Ready, or gone, or too slow.
+for _ in $(seq 1200); do
+    [[ $(cat "$socket.next" 2>/dev/null) == "$new" ]] && break
+    kill -0 "$new" 2>/dev/null || fail "the new process ended before it was ready; process $old runs on"
+    sleep 0.05
+done
+if [[ $(cat "$socket.next" 2>/dev/null) != "$new" ]]; then
+    kill "$new" 2>/dev/null || true
+    fail "the new process was not ready within a minute; process $old runs on"
+fi
+
+kill -QUIT "$old"
+for _ in $(seq 300); do
+    [[ $(cat "$pid_file" 2>/dev/null) == "$new" ]] && break
+    kill -0 "$new" 2>/dev/null || fail "the new process ended while it took over; see its log, and whether $old still runs"
+    sleep 0.05
+done
+[[ $(cat "$pid_file" 2>/dev/null) == "$new" ]] || fail "the new process did not take over; see its log, and whether $old still runs"
+echo "upgrade: process $new serves, process $old leaves when what is open there has come to its end"

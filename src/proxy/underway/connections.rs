@@ -1,0 +1,184 @@
+//! The clients' connections: how many there may be, and how long one may take to say what it wants.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use ipnet::IpNet;
+
+use super::line::{End, Line};
+use crate::telemetry::counters::CONNECTIONS_REFUSED;
+
+/// How many connections there may be.
+#[derive(Debug, Clone)]
+pub struct ConnectionLimits {
+    /// All together.
+    pub all: usize,
+    /// From one address.
+    pub of_address: usize,
+    /// Networks from whose addresses there may be as many as there may be together: proxies speak for many.
+    pub proxies: Vec<IpNet>,
+}
+
+/// The connections that are open.
+pub(super) struct Connections {
+    limits: Mutex<ConnectionLimits>,
+    most: AtomicUsize,
+    open: AtomicUsize,
+    next: AtomicU64,
+    by_address: Mutex<HashMap<IpAddr, usize>>,
+    lines: [Mutex<HashMap<u64, Arc<Line>>>; SHARDS],
+}
+
+/// The place of a connection among the open ones, which it leaves with this.
+pub(super) struct OpenConnection {
+    all: Arc<Connections>,
+    address: Option<IpAddr>,
+    number: u64,
+}
+
+impl Connections {
+    pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
+        Arc::new(Self {
+            most: AtomicUsize::new(limits.all),
+            limits: Mutex::new(limits),
+            open: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            by_address: Mutex::default(),
+            lines: Default::default(),
+        })
+    }
+
+    /// Limits connections otherwise from now on; those that are open stay.
+    pub(super) fn limit(&self, limits: ConnectionLimits) {
+        self.most.store(limits.all, Ordering::Relaxed);
+        *lock(&self.limits) = limits;
+    }
+
+    /// Takes a connection in, unless there are too many.
+    pub(super) fn open(self: &Arc<Self>, address: Option<IpAddr>, line: &Arc<Line>) -> Option<OpenConnection> {
+        let limits = lock(&self.limits);
+        let mut by_address = lock(&self.by_address);
+        let counted = address.filter(|address| !limits.proxies.iter().any(|network| network.contains(address)));
+        let full = counted
+            .is_some_and(|address| by_address.get(&address).is_some_and(|open| *open >= limits.of_address))
+            || self.open.load(Ordering::Acquire) >= limits.all;
+        if full {
+            CONNECTIONS_REFUSED.count();
+            return None;
+        }
+        if let Some(address) = counted {
+            *by_address.entry(address).or_default() += 1;
+        }
+        self.open.fetch_add(1, Ordering::AcqRel);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        line.awaits_within(FIRST_HEAD_WITHIN);
+        self.shard(number).insert(number, Arc::clone(line));
+        Some(OpenConnection { all: Arc::clone(self), address: counted, number })
+    }
+
+    /// How many are open.
+    pub(super) fn count(&self) -> usize {
+        self.open.load(Ordering::Acquire)
+    }
+
+    /// Whether there is only room left for people who sign in.
+    pub(super) fn is_crowded(&self) -> bool {
+        let most = self.most.load(Ordering::Relaxed);
+        self.open.load(Ordering::Relaxed) > most - most / 10
+    }
+
+    /// Ends what has been waiting for too long at `now`: a head that comes byte by byte.
+    pub(super) fn end_overdue(&self, now: Duration) {
+        for shard in &self.lines {
+            for line in lock(shard).values().filter(|line| line.is_overdue(now)) {
+                line.end(End::Silent);
+            }
+        }
+    }
+
+    fn shard(&self, number: u64) -> MutexGuard<'_, HashMap<u64, Arc<Line>>> {
+        lock(&self.lines[usize::try_from(number).unwrap_or(0) % SHARDS])
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.all.shard(self.number).remove(&self.number);
+        self.all.open.fetch_sub(1, Ordering::AcqRel);
+        if let Some(address) = self.address {
+            let mut by_address = lock(&self.all.by_address);
+            if let Some(open) = by_address.get_mut(&address) {
+                *open -= 1;
+                if *open == 0 {
+                    by_address.remove(&address);
+                }
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+const SHARDS: usize = 16;
+const FIRST_HEAD_WITHIN: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn connections(all: usize, of_address: usize) -> Arc<Connections> {
+        Connections::new(ConnectionLimits { all, of_address, proxies: vec!["10.0.0.0/8".parse().unwrap()] })
+    }
+
+    fn open(connections: &Arc<Connections>, address: &str) -> Option<OpenConnection> {
+        connections.open(Some(address.parse().unwrap()), &Arc::default())
+    }
+
+    #[test]
+    fn one_address_gets_its_share_and_a_proxy_what_there_is() {
+        let connections = connections(5, 2);
+        let mut held: Vec<_> = (0..2).map(|_| open(&connections, "192.0.2.1").unwrap()).collect();
+        assert!(open(&connections, "192.0.2.1").is_none());
+        held.push(open(&connections, "192.0.2.2").unwrap());
+        held.extend((0..2).map(|_| open(&connections, "10.1.1.1").unwrap()));
+        assert!(open(&connections, "10.1.1.1").is_none(), "there are five");
+        held.clear();
+        assert_eq!(connections.count(), 0);
+        assert!(lock(&connections.by_address).is_empty());
+        assert!(open(&connections, "192.0.2.1").is_some());
+    }
+
+    #[test]
+    fn the_last_tenth_is_for_people_who_sign_in() {
+        let connections = connections(20, 20);
+        let held: Vec<_> = (0..18).map(|_| open(&connections, "192.0.2.1").unwrap()).collect();
+        assert!(!connections.is_crowded());
+        let more = open(&connections, "192.0.2.1").unwrap();
+        assert!(connections.is_crowded());
+        drop(more);
+        assert!(!connections.is_crowded());
+        drop(held);
+    }
+
+    #[test]
+    fn a_head_that_does_not_come_ends_its_connection_and_one_that_came_does_not() {
+        let connections = connections(20, 20);
+        let (silent, served) = (Arc::new(Line::default()), Arc::new(Line::default()));
+        let _held = [connections.open(None, &silent).unwrap(), connections.open(None, &served).unwrap()];
+        served.awaits_nothing();
+        let now = super::super::line::now();
+        connections.end_overdue(now);
+        assert_eq!(silent.ended(), None);
+        connections.end_overdue(now + FIRST_HEAD_WITHIN + Duration::from_secs(1));
+        assert_eq!((silent.ended(), served.ended()), (Some(End::Silent), None));
+    }
+}
