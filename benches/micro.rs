@@ -8,16 +8,18 @@ mod seed;
 
 use std::{hint::black_box, sync::Arc};
 
-use criterion::{Criterion, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use http::{HeaderMap, header};
 use sallyport::{
     clock::Clock,
     crypto::{Digest, Key, KeyRing, random_token},
+    mcp::filter::{Batch, Edits, EventFilter, Item, Kind, View, judge, narrow},
     oauth::{
         AuthMethod, RedirectTarget,
         metadata::{AsMetadata, ResourceMetadata, authorization_server_document, protected_resource_document},
     },
-    resource_server::ResourceServer,
+    policy::{Capabilities, Capability},
+    resource_server::{Claims, ResourceServer},
     routes::Route,
     store::{Changes, sqlite::SqliteStore},
     web::{Origin, OriginRules, RequestOrigin},
@@ -130,5 +132,91 @@ const OPERATION: &str = "docs-mcp-server";
 const REDIRECTS: [&str; 3] =
     ["cursor://anysphere.cursor-mcp/oauth/callback", "https://app.example.com/callback", "http://127.0.0.1/callback"];
 
-criterion_group!(parts, token_digest, authenticate, session_id, origin, metadata, redirect_matching);
+/// A filter with 90 of 100 tools listed, over what upstreams send and what clients send.
+fn filter(bencher: &mut Criterion) {
+    let mut capabilities = Capabilities::new(None);
+    let item = |n: usize| Capability { key: format!("tool_number_{n}"), ..Capability::default() };
+    capabilities.show(Kind::Tool, (0..100).filter(|n| n % 10 != 0).map(item));
+    let view = Everybodys(capabilities);
+    let tools: Vec<_> = (0..100).map(tool).collect();
+    let list = serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}).to_string();
+    let events = format!("event: message\r\ndata: {list}\r\n\r\n");
+    let call = |length: usize| {
+        let text = "Wörter, \"Zitate\" und Zahlen wie 3.14; ".repeat(length / 40 + 1);
+        let params = serde_json::json!({"name": "tool_number_1", "arguments": {"text": text}});
+        serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string()
+    };
+    let mut group = bencher.benchmark_group("filter");
+    for (name, body) in [("tools/call, 1 KiB", call(850)), ("tools/call, 1 MiB", call(1024 * 1024))] {
+        group.throughput(Throughput::Bytes(body.len() as u64));
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let batch = Batch::parse(black_box(body.as_bytes())).unwrap();
+                judge(&batch.messages()[0], &body, &view, &mut Edits::default()).unwrap();
+            });
+        });
+    }
+    group.throughput(Throughput::Bytes(list.len() as u64));
+    group.bench_function("tools/list of 100, JSON", |b| b.iter(|| narrow(black_box(&list), &view).unwrap()));
+    group.throughput(Throughput::Bytes(events.len() as u64));
+    group.bench_function("tools/list of 100, events", |b| {
+        b.iter(|| EventFilter::new(None).push(black_box(events.as_bytes()), &view).unwrap());
+    });
+    group.finish();
+}
+
+/// A tool of about 600 bytes, as servers describe them.
+fn tool(n: usize) -> serde_json::Value {
+    serde_json::json!({
+        "name": format!("tool_number_{n}"),
+        "title": "Search the issues of a project",
+        "description": "Searches the issues of a project by text, state, label and assignee, newest first. Returns at most \
+            fifty issues with their titles, states, labels and links; use the cursor of the answer to see more of them.",
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "query": {"type": "string", "description": "What to look for"},
+                "state": {"type": "string", "enum": ["open", "closed", "all"]},
+                "limit": {"type": "integer", "minimum": 1, "maximum": 50},
+            },
+            "required": ["query"],
+        },
+        "annotations": {"readOnlyHint": true},
+    })
+}
+
+/// What everybody sees alike.
+struct Everybodys(Capabilities);
+
+impl View for Everybodys {
+    fn item(&self, kind: Kind, key: &str) -> Item<'_> {
+        self.0.item(kind, key, &Claims::default())
+    }
+
+    fn shows_uri(&self, _uri: &str) -> bool {
+        true
+    }
+
+    fn hides_uris(&self) -> bool {
+        false
+    }
+
+    fn shows_any(&self, _kind: Kind) -> bool {
+        true
+    }
+
+    fn is_private(&self) -> bool {
+        false
+    }
+
+    fn passes_method(&self, _method: &str) -> bool {
+        false
+    }
+
+    fn accepts_tool(&self, _name: &str, _definition: &str) -> bool {
+        true
+    }
+}
+
+criterion_group!(parts, token_digest, authenticate, session_id, origin, metadata, redirect_matching, filter);
 criterion_main!(parts);

@@ -93,7 +93,11 @@ pub(super) fn gateway(
     );
     connections.follow(changes);
     let connect = Arc::new(Connect::new(
-        connect::Settings { base_path: base_path.clone(), admins: config.admins.clone() },
+        connect::Settings {
+            base_path: base_path.clone(),
+            admins: config.admins.clone(),
+            policies: Arc::clone(&policies),
+        },
         Arc::clone(&connections),
         Arc::clone(&identity),
         Arc::clone(&store),

@@ -34,6 +34,7 @@ use pingora::{
     services::{ServiceWithDependents, background::background_service, listening},
 };
 
+pub use policy::explain;
 pub use start::migrate;
 
 use self::handover::Waiting;

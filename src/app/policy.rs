@@ -1,13 +1,15 @@
 //! From the checked configuration to the policies of the routes.
 
-use anyhow::bail;
-use serde_json::Value;
+use std::fmt::Write;
+
+use anyhow::{Context, bail};
+use serde_json::{Map, Value};
 
 use crate::{
     config::{self, Config},
     mcp::filter::{Kind, Projection, UriTemplate},
     policy::{Access, AccessControl, Capabilities, Capability, Policies, Policy, Rule},
-    resource_server::{ClaimPath, ClaimPaths},
+    resource_server::{ClaimPath, ClaimPaths, Claims},
 };
 
 /// The policies of all routes that have one.
@@ -20,6 +22,43 @@ pub(super) fn policies(config: &Config) -> anyhow::Result<Policies> {
 pub(super) fn claim_paths(config: &Config) -> anyhow::Result<ClaimPaths> {
     let paths = config.routes.iter().map(|route| Ok((route.operation_id.clone(), policy(route)?.claim_paths())));
     Ok(ClaimPaths::new(paths.collect::<anyhow::Result<Vec<_>>>()?))
+}
+
+/// What a caller with these claims would see on each route, in words.
+pub fn explain(config: &Config, claims: &Map<String, Value>) -> anyhow::Result<String> {
+    let mut text = String::new();
+    for route in &config.routes {
+        let policy = policy(route)?;
+        explain_route(&mut text, route, &policy, claims).context("the explanation cannot be written")?;
+    }
+    Ok(text)
+}
+
+fn explain_route(
+    out: &mut String,
+    route: &config::Route,
+    policy: &Policy,
+    claims: &Map<String, Value>,
+) -> std::fmt::Result {
+    let claims = Claims::of(&policy.claim_paths(), claims);
+    writeln!(out, "Route {} ({})", route.operation_id, route.path)?;
+    if !policy.access.admits(&claims) {
+        return writeln!(out, "  access             denied");
+    }
+    writeln!(out, "  access             allowed")?;
+    for (name, kind) in [
+        ("tools", Kind::Tool),
+        ("prompts", Kind::Prompt),
+        ("resources", Kind::Resource),
+        ("resourceTemplates", Kind::ResourceTemplate),
+    ] {
+        match policy.capabilities.as_ref().and_then(|capabilities| capabilities.visible(kind, &claims)) {
+            None => writeln!(out, "  {name:<18} all")?,
+            Some(visible) if visible.is_empty() => writeln!(out, "  {name:<18} none")?,
+            Some(visible) => writeln!(out, "  {name:<18} {}", visible.join(", "))?,
+        }
+    }
+    Ok(())
 }
 
 /// The policy of one route.

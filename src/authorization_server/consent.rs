@@ -49,7 +49,10 @@ impl AuthorizationServer {
         if let Some(error) = &open.interaction.error {
             return self.end(request, &open, error).await;
         }
-        let Some(route) = self.route_of(request, &open.interaction) else { return refused(request, &UNKNOWN_ROUTE) };
+        let route = match self.route_of(request, &open) {
+            Ok(route) => route,
+            Err(trouble) => return refused(request, trouble),
+        };
         let dependencies = match self.dependencies(&open, route).await {
             Ok(dependencies) => dependencies,
             Err(error) => return store_trouble(request, &error),
@@ -125,17 +128,21 @@ impl AuthorizationServer {
         }
     }
 
-    /// The route of an interaction; it may have gone while the person was deciding.
-    fn route_of(&self, request: &Request, interaction: &Interaction) -> Option<&Route> {
-        let route = self.routes.of(&interaction.operation_id).map(AsRef::as_ref);
-        route.filter(|route| canonical(&request.origin, route) == interaction.resource)
+    /// The route of an interaction; it may have gone while the person was deciding, and it may not be for them.
+    fn route_of(&self, request: &Request, open: &Open) -> Result<&Route, &'static Trouble<'static>> {
+        let route = self.routes.of(&open.interaction.operation_id).map(AsRef::as_ref);
+        match route.filter(|route| canonical(&request.origin, route) == open.interaction.resource) {
+            None => Err(&UNKNOWN_ROUTE),
+            Some(route) if !self.prompts.is_open_to(open.signed_in.user(), route) => Err(&NOT_FOR_THIS_USER),
+            Some(route) => Ok(route),
+        }
     }
 
     async fn approve(&self, request: &Request, open: &Open) -> Response {
         let interaction = &open.interaction;
-        let dependencies = match self.route_of(request, interaction) {
-            Some(route) => self.dependencies(open, route).await,
-            None => return refused(request, &UNKNOWN_ROUTE),
+        let dependencies = match self.route_of(request, open) {
+            Ok(route) => self.dependencies(open, route).await,
+            Err(trouble) => return refused(request, trouble),
         };
         match dependencies {
             Ok(dependencies) if is_ready(&dependencies) => {}
@@ -227,6 +234,15 @@ impl AuthorizationServer {
         })
     }
 }
+
+const NOT_FOR_THIS_USER: Trouble<'static> = Trouble {
+    status: StatusCode::FORBIDDEN,
+    reason: "access_denied",
+    title: "This service is not available to you",
+    happened: "The administrators of this gateway have not opened the service to your account.",
+    next: "If you need it, ask them. If you have another account, sign out and sign in with that one.",
+    details: &[],
+};
 
 /// The page for a decision that cannot be made, and the line that says why.
 fn refused(request: &Request, trouble: &Trouble<'_>) -> Response {

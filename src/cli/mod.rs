@@ -33,6 +33,9 @@ enum Command {
     Check {
         #[command(flatten)]
         config: ConfigFile,
+        /// Print instead what a caller with these claims, a JSON object, would see on each route.
+        #[arg(long, value_name = "CLAIMS")]
+        explain: Option<String>,
     },
     /// Run a complete gateway on this machine, with a sample MCP server, a development sign-in and a temporary store.
     Demo {
@@ -91,7 +94,7 @@ pub fn main() -> ExitCode {
     }
     match arguments.command {
         Command::Run { config, upgrade } => run::run(&config.config, upgrade),
-        Command::Check { config } => check::check(&config.config),
+        Command::Check { config, explain } => check::check(&config.config, explain.as_deref()),
         Command::Demo { port } => demo::run(port),
         Command::Doctor { url, user, patience } => {
             doctor::command(&url, doctor::Options { user, patience: Duration::from_secs(patience) })

@@ -47,6 +47,9 @@ pub trait ConnectPrompts: Send + Sync + 'static {
         route: &Route,
         interaction: &InteractionId,
     ) -> store::Result<Vec<Dependency>>;
+
+    /// Whether `route` is for `user` at all.
+    fn is_open_to(&self, user: &User, route: &Route) -> bool;
 }
 
 /// Whether nothing is left to connect.

@@ -20,6 +20,7 @@ mod login;
 mod metadata;
 mod origins;
 mod outage;
+mod policy;
 mod process;
 mod register;
 mod remembered_consent;

@@ -1,6 +1,8 @@
 use std::{sync::Arc, time::Duration};
 
-use super::{DAY, Home, NOW, SECOND, code, grant, is_live, keep_grant, keep_grant_with_tokens, on_every_store, race};
+use super::{
+    DAY, Home, NOW, SECOND, code, grant, is_live, keep_grant, keep_grant_with_tokens, on_every_store, race, session,
+};
 use crate::{
     crypto::Digest,
     store::{Grant, IssuedTokens, RedeemedCode, Store},
@@ -53,6 +55,8 @@ async fn a_code_gives_its_tokens_once(home: Home) {
     let tokens = tokens("t");
     let access = store.access_token(&tokens.access, NOW).await.unwrap().unwrap();
     assert_eq!((&access.grant, access.expires_at), (&grant, tokens.access_expires_at));
+    let claims: serde_json::Value = serde_json::from_str(&access.claims).unwrap();
+    assert_eq!(claims, serde_json::Value::Object(session("cookie").user.claims), "the user's claims come along");
     let refresh = store.refresh_token(&tokens.refresh, NOW).await.unwrap().unwrap();
     assert_eq!((refresh.grant, refresh.rotated_at), (grant, None));
     assert_eq!(store.access_token(&tokens.access, tokens.access_expires_at).await.unwrap(), None);

@@ -30,6 +30,7 @@ use crate::{
     clock::Clock,
     crypto::KeyRing,
     identity::{Identity, Trouble},
+    policy::Policies,
     routes::{Route, Routes},
     store::{Changes, Store, User},
     web::{BasePath, Request, Response},
@@ -42,6 +43,8 @@ pub struct Settings {
     pub base_path: BasePath,
     /// E-mail addresses or subject ids of those who may make shared connections.
     pub admins: Vec<String>,
+    /// Who may use which route.
+    pub policies: Arc<Policies>,
 }
 
 /// The connect endpoints of one gateway.

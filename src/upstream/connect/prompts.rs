@@ -36,6 +36,10 @@ impl ConnectPrompts for Connect {
         };
         Ok(vec![Dependency { title: route.upstream_title.clone(), scopes, state }])
     }
+
+    fn is_open_to(&self, user: &User, route: &Route) -> bool {
+        self.settings.policies.may_use(&route.operation_id, &user.claims)
+    }
 }
 
 impl Connect {
