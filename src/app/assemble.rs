@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{endpoints::OwnEndpoints, key_file, policy};
+use super::{analytics::Analytics, endpoints::OwnEndpoints, key_file, policy};
 use crate::{
     authorization_server::{self, AuthorizationServer},
     clock::Clock,
@@ -126,6 +126,13 @@ pub(super) fn gateway(
     );
     Ok(proxy::Parts {
         endpoints: Arc::new(OwnEndpoints {
+            analytics: Analytics {
+                base_path: base_path.clone(),
+                admins: config.admins.clone(),
+                identity: Arc::clone(&identity),
+                store: Arc::clone(&store),
+                clock: clock.clone(),
+            },
             base_path,
             authorization_server,
             identity,
@@ -209,7 +216,7 @@ fn route(route: &config::Route) -> Route {
     }
 }
 
-fn outbound_settings(config: &Config) -> anyhow::Result<outbound::Settings> {
+pub(super) fn outbound_settings(config: &Config) -> anyhow::Result<outbound::Settings> {
     Ok(outbound::Settings {
         allow_private: config.outbound.allow_private_networks.clone(),
         allow_loopback: false,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{Method, StatusCode};
 
+use super::analytics::{ADMIN, Analytics};
 use crate::{
     authorization_server::{self, AuthorizationServer},
     identity::{self, Identity, page_response},
@@ -25,6 +26,7 @@ pub(super) struct OwnEndpoints {
     pub(super) identity: Arc<Identity>,
     pub(super) connect: Arc<Connect>,
     pub(super) routes: Arc<Routes>,
+    pub(super) analytics: Analytics,
 }
 
 #[async_trait]
@@ -34,6 +36,7 @@ impl Endpoints for OwnEndpoints {
             || client_document::is_document(path)
             || self.base_path.endpoint(path).is_some_and(|endpoint| {
                 endpoint == "/"
+                    || endpoint == ADMIN
                     || authorization_server::is_endpoint(endpoint)
                     || identity::is_endpoint(endpoint)
                     || connect::is_endpoint(endpoint)
@@ -49,6 +52,7 @@ impl Endpoints for OwnEndpoints {
         }
         match self.base_path.endpoint(&request.path).unwrap_or_default() {
             "/" => self.landing(&request),
+            ADMIN => self.analytics.answer(&request).await,
             endpoint if identity::is_endpoint(endpoint) => self.identity.answer(endpoint, &request).await,
             endpoint if connect::is_endpoint(endpoint) => self.connect.answer(endpoint, &request).await,
             endpoint => self.authorization_server.answer(endpoint, &request).await,

@@ -1,6 +1,7 @@
 //! Builds everything and runs it; the only place that names the concrete store.
 
 mod admin;
+mod analytics;
 mod assemble;
 pub mod beside;
 mod endpoints;
@@ -11,6 +12,7 @@ mod identity_provider;
 mod key_file;
 mod leaving;
 mod observe;
+mod percentile;
 mod policy;
 mod service_manager;
 mod signals;
@@ -78,7 +80,7 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     let store = start::store(config)?;
     let changes = Arc::new(Changes::default());
     let (draining, leaving) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
-    let telemetry = observe::start(start.clock.clone())?;
+    let telemetry = observe::start(config, &start.clock)?;
     let parts = assemble::gateway(
         config,
         Arc::clone(&store),
@@ -110,7 +112,12 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
         streams::Streams { underway: Arc::clone(&underway), store: Arc::clone(&store), clock: start.clock.clone() };
     server.add_service(background_service("streams", streams));
     server.add_service(background_service("hearing", hearing::Hearing { store: Arc::clone(&store), changes }));
+    let rolling = observe::Rolling::new(&telemetry, &store, &start.clock);
+    server.add_service(background_service("usage", rolling.clone()));
     server.add_service(background_service("housekeeping", housekeeping::Housekeeping { store, clock: start.clock }));
+    if let Some(exporting) = observe::exporting(config, &telemetry)? {
+        server.add_service(exporting);
+    }
     for service in start.beside {
         server.add_boxed_service(service);
     }
@@ -129,8 +136,7 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
         routes = config.routes.len(), version = env!("CARGO_PKG_VERSION"), "serving");
     service_manager::notify_ready();
     server.run(RunArgs { shutdown_signal });
-    telemetry.finish();
-    Ok(())
+    rolling.finish()
 }
 
 /// Pingora takes half a minute to give up on an address that is in use, and then stays without a listener.

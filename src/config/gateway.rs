@@ -1,8 +1,6 @@
-//! `browserLogin`, `gateway`, `log` and `telemetry`.
+//! `browserLogin`, `gateway` and `log`.
 
 use std::time::Duration;
-
-use url::Url;
 
 use crate::config::at::At;
 use crate::config::check::Check;
@@ -11,7 +9,6 @@ use crate::config::file::{LogFormat, LogLevel};
 use crate::config::id_jag::IdJagIssuer;
 use crate::config::parse;
 use crate::config::problem::Fault;
-use crate::config::unavailable::Feature;
 
 /// The browser's sign-in at the gateway.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,13 +41,6 @@ pub struct Log {
     pub format: LogFormat,
     /// The least severe level that is written.
     pub level: LogLevel,
-}
-
-/// Where traces go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Telemetry {
-    /// The OTLP collector.
-    pub otlp_endpoint: Option<Url>,
 }
 
 impl BrowserLogin {
@@ -91,18 +81,6 @@ impl Log {
             format: file.format.get().copied().unwrap_or(LogFormat::Auto),
             level: file.level.get().copied().unwrap_or(LogLevel::Info),
         }
-    }
-}
-
-impl Telemetry {
-    /// Checks the section.
-    pub fn check(file: &file::Telemetry, check: &mut Check) -> Self {
-        let at = &file.otlp_endpoint;
-        let otlp_endpoint = check.parse(at, |text| parse::http_url(text));
-        if otlp_endpoint.is_some() {
-            check.features.push((Feature::OtlpTraces, at.place.clone()));
-        }
-        Self { otlp_endpoint }
     }
 }
 

@@ -23,6 +23,7 @@ mod route;
 mod server;
 mod source;
 mod store;
+mod telemetry;
 mod tree;
 mod unavailable;
 mod upstream;
@@ -32,7 +33,7 @@ pub use capability::{AccessControl, Capabilities, Capability};
 pub use describe::describe;
 pub use error::Error;
 pub use file::{AuthMode, LogFormat, LogLevel, PkceMode, Provider};
-pub use gateway::{BrowserLogin, Gateway, Log, Telemetry};
+pub use gateway::{BrowserLogin, Gateway, Log};
 pub use id_jag::IdJagIssuer;
 pub use identity::{Endpoints, Identity, Oidc};
 pub use origin::{AllowedOrigin, Origin};
@@ -41,6 +42,7 @@ pub use route::{Route, RoutePath};
 pub use server::{BasePath, Listener, ListenerTls, Server};
 pub use source::{Source, find};
 pub use store::{EncryptionKey, Outbound, Store};
+pub use telemetry::{EventsFile, Otlp, Telemetry};
 pub use unavailable::{Feature, unavailable};
 pub use upstream::{
     ClientAuth, ClientCertificate, ClientRegistration, HttpVersion, Prompt, ResourceParameter, Upstream, UpstreamAuth,
@@ -80,7 +82,7 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// What is logged, and how.
     pub log: Log,
-    /// Where traces go.
+    /// Where events and traces go, beside the log.
     pub telemetry: Telemetry,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,

@@ -12,13 +12,10 @@ use crate::config::{Config, Place};
 pub enum Feature {
     /// An `authMode` of an upstream, given or by default.
     AuthMode(AuthMode),
-    /// `telemetry.otlpEndpoint`.
-    OtlpTraces,
 }
 
 /// What is not available, and what the message calls it.
-const NOT_YET: &[(Feature, &str)] =
-    &[(Feature::AuthMode(AuthMode::IdJag), "authMode `id-jag`"), (Feature::OtlpTraces, "the export of traces")];
+const NOT_YET: &[(Feature, &str)] = &[(Feature::AuthMode(AuthMode::IdJag), "authMode `id-jag`")];
 
 /// What the configuration asks for and the program cannot do. The program starts only if there is none.
 pub fn unavailable(config: &Config) -> Vec<Problem> {

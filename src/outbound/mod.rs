@@ -7,6 +7,7 @@
 mod address;
 mod body;
 mod client;
+mod collector;
 mod dns;
 mod error;
 mod guard;
@@ -20,6 +21,7 @@ mod tls;
 pub use address::AddressClass;
 pub use body::{Fetched, Freshness};
 pub use client::{Authorization, BuildError, Client, Limits, Settings};
+pub use collector::Collector;
 pub use dns::DnsError;
 pub use error::Error;
 pub use plain::PlainClient;

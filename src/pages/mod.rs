@@ -4,6 +4,7 @@
 //! of it, so that no caller has to remember which of its strings a stranger chose.
 
 mod account;
+mod admin;
 mod connect;
 mod consent;
 mod csp;
@@ -14,6 +15,7 @@ mod message;
 mod sign_out;
 
 pub use account::{Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form, Remembered};
+pub use admin::{Admin, Bars, Choice, Figure, Filter, Health, HealthState, Lines, Row, Table};
 pub use connect::{AskedBy, Connect, ConnectFailed, ConnectKey, Connected, UpstreamError, WrongPerson};
 pub use consent::{Client, ClientIdentity, Consent, Redirect, Route, Upstream, UpstreamState, User};
 pub use csp::{FormAction, content_security_policy, style_csp_hash};

@@ -25,6 +25,9 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("account", account().render()),
         ("account-empty", account_without_anything().render()),
         ("account-hostile", account_of_an_attacker().render()),
+        ("admin", admin("create_issue", 184_000.0).render()),
+        ("admin-hostile", admin("<script>alert(1)</script>\u{202e}gpj.exe", 0.0).render()),
+        ("admin-empty", admin_without_calls().render()),
         ("error", error().render()),
         ("error-short", Error { details: vec![], link: None, ..error() }.render()),
         ("sign-out", sign_out().render()),
@@ -437,4 +440,64 @@ fn needs_connection(path: &str) -> UpstreamState {
 
 fn redirect(uri: &str) -> Redirect {
     Redirect::to(&uri.parse().unwrap())
+}
+
+fn admin(capability: &str, slowest: f64) -> Admin {
+    let row = |value: &str| Row {
+        value: safe_text(value),
+        href: LocalHref::new("/admin?range=1h&capability=x"),
+        calls: "12 345".into(),
+        share: 80,
+        failures: "12".into(),
+        errors: "–".into(),
+        denied: "3".into(),
+        gateway: "80 µs / 210 µs".into(),
+        upstream: "42 ms / 184 ms".into(),
+    };
+    let span = || ("20:00 UTC".to_owned(), "21:00 UTC".to_owned());
+    Admin {
+        user: user(),
+        sign_out: LocalHref::new("/oauth/sign-out"),
+        health: Health {
+            state: HealthState::Bad,
+            text: safe_text("12 of 345 calls failed in the last 5 minutes (3.4 %)."),
+        },
+        ranges: vec![
+            Choice { label: "1 hour", href: LocalHref::new("/admin?range=1h"), current: true },
+            Choice { label: "24 hours", href: LocalHref::new("/admin?range=24h"), current: false },
+        ],
+        filters: vec![Filter {
+            kind: "Capability",
+            value: safe_text(capability),
+            remove: LocalHref::new("/admin?range=1h"),
+        }],
+        figures: vec![Figure { label: "Calls", value: "12 345".into(), note: "0.1 % of calls".into() }],
+        calls: Bars {
+            summary: "12 345 calls".into(),
+            columns: vec![[10, 1, 2, 3], [0; 4], [40, 0, 0, 1]],
+            top: "41".into(),
+            span: span(),
+        },
+        latencies: Lines {
+            summary: "up to 184 ms".into(),
+            points: vec![[Some(80.0), Some(slowest)], [None, None], [Some(200.0), Some(42_000.0)]],
+            top: "184 ms".into(),
+            span: span(),
+        },
+        tables: vec![
+            Table { id: "capabilities", title: "Top capabilities", kind: "Capability", rows: vec![row(capability)] },
+            Table { id: "reasons", title: "Why calls fail", kind: "Reason", rows: vec![] },
+        ],
+    }
+}
+
+fn admin_without_calls() -> Admin {
+    Admin {
+        health: Health { state: HealthState::Quiet, text: safe_text("No calls in the last 5 minutes.") },
+        filters: vec![],
+        calls: Bars { columns: vec![], ..admin("", 0.0).calls },
+        latencies: Lines { points: vec![[None, None]], ..admin("", 0.0).latencies },
+        tables: vec![],
+        ..admin("", 0.0)
+    }
 }

@@ -59,7 +59,7 @@ pub struct Gateway {
     pub(super) underway: Arc<Underway>,
     pub(super) endpoint_lane: Semaphore,
     draining: Arc<AtomicBool>,
-    telemetry: Arc<Telemetry>,
+    pub(super) telemetry: Arc<Telemetry>,
 }
 
 impl Gateway {

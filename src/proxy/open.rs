@@ -102,6 +102,7 @@ impl Gateway {
     async fn open_route(&self, session: &mut Session, exchange: &mut Exchange, origin: &Origin) -> Result<Step, Stop> {
         let Some(route) = exchange.route.clone() else { return Err(Failure::Internal.into()) };
         let head = session.req_header();
+        access::see_trace(&self.telemetry, exchange, &head.headers);
         exchange.caller = self.allowed_origins.check(&head.headers, origin)?;
         if head.method == Method::OPTIONS {
             return Ok(Step::Answer(cors::preflight_response(&head.headers)));
@@ -161,6 +162,7 @@ impl Gateway {
             return Ok(Step::Relay);
         }
         exchange.body = Some(relay::buffer_for_replay(session).await?);
+        access::see_kept(exchange);
         let resumed = if exchange.by_connection { self.resume(session, exchange) } else { None };
         let answer = resumed.or_else(|| Filter::open(session.req_header(), exchange, view?));
         Ok(answer.map_or(Step::Relay, Step::Answer))

@@ -16,6 +16,7 @@ mod keys;
 pub mod postgres;
 mod sessions;
 pub mod sqlite;
+mod usage;
 
 #[cfg(test)]
 mod contract;
@@ -42,11 +43,28 @@ pub use grants::{
 pub use interactions::{Interaction, InteractionId, Interactions, Login};
 pub use keys::{Keys, SealedKind, SealedPlace, SealedSigningKey, SealedValue};
 pub use sessions::{BrowserSession, BrowserSessions, SubjectId, User};
+pub use usage::{
+    Buckets, Dimension, GATEWAY_BOUNDS, HOURS_ARE_KEPT_FOR, MINUTES_ARE_KEPT_FOR, UPSTREAM_BOUNDS, Usage, UsageKey,
+    UsageQuery, UsageRecords, UsageSum,
+};
 
-use crate::{clock::Timestamp, telemetry::Pool};
+use crate::clock::Timestamp;
 
 /// How long the reuse of a rotated refresh token is recognised, and answered by revoking its grant.
 pub const ROTATED_TOKENS_ARE_KEPT_FOR: Duration = Duration::from_hours(90 * 24);
+
+/// The connections of a store to its database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pool {
+    /// Those that are idle.
+    pub idle: u64,
+    /// Those that are in use.
+    pub used: u64,
+    /// The most that there may be.
+    pub max: u64,
+    /// How many operations wait for one.
+    pub waiting: u64,
+}
 
 /// What a store operation returns.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -54,7 +72,18 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// Everything the gateway keeps; one value serves all threads.
 #[async_trait]
 pub trait Store:
-    Clients + Interactions + Grants + Assertions + Consents + BrowserSessions + Connections + Keys + Send + Sync + 'static
+    Clients
+    + Interactions
+    + Grants
+    + Assertions
+    + Consents
+    + BrowserSessions
+    + Connections
+    + Keys
+    + UsageRecords
+    + Send
+    + Sync
+    + 'static
 {
     /// Brings the schema up to date under a lock; safe to call from several processes at once.
     async fn migrate(&self) -> Result<()>;

@@ -70,6 +70,15 @@ impl Event<'_> {
         }
     }
 
+    /// The trace it belongs to.
+    pub(super) const fn trace(&self) -> Option<&Span> {
+        match self {
+            Self::Invoked(invoked) => invoked.trace.as_ref(),
+            Self::Completed(exchange) | Self::Ended(exchange) => exchange.trace.as_ref(),
+            Self::Noted(_) => None,
+        }
+    }
+
     /// Everything else about it.
     pub(super) fn describe(&self, fields: &mut impl Fields) {
         match self {

@@ -14,16 +14,21 @@ pub mod log;
 mod method;
 mod metrics;
 mod notes;
+mod otlp;
 pub mod peek;
 mod record;
+#[cfg(test)]
+mod schema_test;
 mod spool;
 mod trace;
+mod usage;
 
 pub use causes::causes;
 pub use file::EventsFile;
-pub use hub::{Output, Settings, Telemetry};
+pub use hub::{Otlp, Output, Settings, Telemetry};
 pub use log::{Format, Level, init};
 pub use method::Method;
-pub use metrics::{CONTENT_TYPE, Metrics, Pool};
+pub use metrics::{CONTENT_TYPE, Metrics};
+pub use otlp::{Exporter, Post};
 pub use record::{Call, Caller, Exchange, Fault, Invoked, Outcome, Target};
 pub use trace::{Span, SpanId, TraceContext, TraceId};

@@ -88,6 +88,8 @@ pub struct Exchange {
     pub latency: Duration,
     /// How much of that the upstream took, from the choice of its address to the end of its answer.
     pub upstream: Option<Duration>,
+    /// When the upstream's part began.
+    pub upstream_began: Option<Instant>,
     /// Its name.
     pub request_id: String,
     /// What it was for.

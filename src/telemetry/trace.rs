@@ -38,6 +38,41 @@ pub struct Span {
     pub sampled: bool,
 }
 
+impl Span {
+    /// A place that we only pass on.
+    pub(super) const fn passed_on(caller: TraceContext) -> Self {
+        Self {
+            trace_id: caller.trace_id,
+            parent: Some(caller.span_id),
+            own: None,
+            upstream: None,
+            link: None,
+            sampled: false,
+        }
+    }
+
+    /// A span of ours. A trace that the caller began is recorded if the caller records it; of others, so many of a
+    /// hundred.
+    pub(super) fn begin(caller: Option<TraceContext>, percent: u64) -> Self {
+        let span_id = || SpanId(fastrand::u64(1..).to_be_bytes());
+        let trace_id = caller.map_or_else(|| TraceId(fastrand::u128(1..).to_be_bytes()), |caller| caller.trace_id);
+        Self {
+            trace_id,
+            parent: caller.map(|caller| caller.span_id),
+            own: Some(span_id()),
+            upstream: Some(span_id()),
+            link: None,
+            sampled: caller.map_or_else(|| fastrand::u64(0..100) < percent, |caller| caller.sampled),
+        }
+    }
+
+    /// Where the upstream finds itself: within our span.
+    pub fn for_upstream(&self) -> Option<TraceContext> {
+        let span_id = self.upstream?;
+        Some(TraceContext { trace_id: self.trace_id, span_id, sampled: self.sampled })
+    }
+}
+
 impl TraceContext {
     /// Reads a `traceparent`; a future version is read as far as this one goes (section 4.3 of the recommendation).
     pub fn parse(text: &[u8]) -> Option<Self> {

@@ -28,6 +28,7 @@ mod replicas;
 mod revoke;
 mod secrets;
 mod support;
+mod telemetry;
 mod token;
 mod token_refresh;
 mod user_key;

@@ -18,7 +18,8 @@ use sallyport::{
         Clients, Code, ConnectFlow, Connection, ConnectionKey, Connections, Consent, ConsentKey, Consents, Error,
         Grant, GrantId, Grants, Interaction, InteractionId, Interactions, IssuedTokens, Keys, Login, NewCode, NewGrant,
         OpenToken, Owner, RedeemedAssertion, RedeemedCode, RefreshToken, RefreshedTokens, Result, Revoked, Rotation,
-        SealedKind, SealedPlace, SealedSigningKey, SealedValue, Store, SubjectId, UpstreamClient,
+        SealedKind, SealedPlace, SealedSigningKey, SealedValue, Store, SubjectId, UpstreamClient, Usage, UsageQuery,
+        UsageRecords, UsageSum,
     },
 };
 
@@ -193,6 +194,17 @@ impl Grants for FakeStore {
     }
 
     async fn revoke_grant(&self, _id: &GrantId, _now: Timestamp) -> Result<bool> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl UsageRecords for FakeStore {
+    async fn add_usage(&self, _: Timestamp, _: &[Usage]) -> Result<()> {
+        Self::nothing()
+    }
+
+    async fn usage(&self, _: &UsageQuery) -> Result<Vec<UsageSum>> {
         Self::nothing()
     }
 }

@@ -48,6 +48,13 @@ pub const ROLE_CLAIM: &str = "roles";
 /// `capabilities.accessControl.groupClaim`.
 pub const GROUP_CLAIM: &str = "groups";
 
+/// `telemetry.eventsFileMegabytes`.
+pub const EVENTS_FILE_MEGABYTES: i64 = 64;
+/// `telemetry.eventsFileCount`.
+pub const EVENTS_FILE_COUNT: i64 = 5;
+/// `telemetry.tracePercent`.
+pub const TRACE_PERCENT: i64 = 100;
+
 /// A number as a default of the schema.
 pub const fn number<const N: i64>() -> i64 {
     N

@@ -1,11 +1,11 @@
-//! `browserLogin`, `gateway`, `log` and `telemetry`.
+//! `browserLogin`, `gateway` and `log`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::default::{
     ACCESS_TOKEN_TTL_SECONDS, REFRESH_GRACE_SECONDS, REFRESH_TOKEN_TTL_SECONDS, SESSION_TTL_SECONDS, STATE_TTL_SECONDS,
-    auto, flag, info, nothing, null, number,
+    auto, flag, info, nothing, number,
 };
 use crate::config::at::At;
 
@@ -91,13 +91,4 @@ pub enum LogLevel {
     Debug,
     /// Everything.
     Trace,
-}
-
-/// Where traces go.
-#[derive(Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Telemetry {
-    /// The OTLP collector that receives traces, such as `http://127.0.0.1:4318`.
-    #[schemars(default = "null")]
-    pub otlp_endpoint: At<String>,
 }

@@ -7,6 +7,7 @@ mod gateway;
 mod identity;
 mod route;
 mod server;
+mod telemetry;
 mod upstream;
 
 pub use access::*;
@@ -16,6 +17,7 @@ pub use gateway::*;
 pub use identity::*;
 pub use route::*;
 pub use server::*;
+pub use telemetry::*;
 pub use upstream::*;
 
 use schemars::JsonSchema;
@@ -58,7 +60,7 @@ pub struct File {
     /// What is logged, and how.
     #[schemars(default = "section")]
     pub log: Log,
-    /// Where traces go.
+    /// Where events and traces go, beside the log.
     #[schemars(default = "section")]
     pub telemetry: Telemetry,
 }

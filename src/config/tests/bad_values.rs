@@ -123,6 +123,11 @@ fn bad_sections_are_refused() {
         ("log: {level: verbose}", "1:14", "allowed: error, warn, info, debug, trace"),
         ("log: {level: 3}", "1:14", "expected text, found a number"),
         ("telemetry: {otlpEndpoint: collector}", "1:27", "a URL such as"),
+        ("telemetry: {tracePercent: 101}", "1:27", "expected 0 to 100"),
+        ("telemetry: {eventsFileMegabytes: 0}", "1:34", "expected 1 to 10000"),
+        ("telemetry: {eventsFileCount: 0}", "1:30", "expected 1 to 1000"),
+        ("telemetry: {otlpHeaders: {Host: x}, otlpEndpoint: \"http://a\"}", "1:33", "a header that neither HTTP"),
+        ("telemetry: {otlpHeaders: {X-Key: x}}", "1:26", "otlpEndpoint"),
         ("telemetry: {otlpEndpoint: \"$env(\"}", "1:27", "the reference is not complete"),
     ];
     assert_refused(rows.map(|(sections, place, words)| (with_sections(sections), place, words)));

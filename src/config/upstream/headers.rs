@@ -20,10 +20,15 @@ pub fn check(at: &At<BTreeMap<String, AtSecret>>, mode: AuthMode, check: &mut Ch
         return Vec::new();
     }
     check.require(at, NEEDS);
-    let Some(headers) = at.get() else { return Vec::new() };
-    if headers.is_empty() {
+    if at.get().is_some_and(BTreeMap::is_empty) {
         check.report(&at.place, Fault::Missing { needs: NEEDS });
     }
+    fixed(at, check)
+}
+
+/// Checks headers that are sent as they are.
+pub fn fixed(at: &At<BTreeMap<String, AtSecret>>, check: &mut Check) -> Vec<(HeaderName, HeaderValue)> {
+    let Some(headers) = at.get() else { return Vec::new() };
     let mut taken: Vec<(HeaderName, Place)> = Vec::new();
     let mut checked = Vec::new();
     for (name, value) in headers {

@@ -4,6 +4,8 @@ mod headers;
 mod registration;
 mod user_key;
 
+pub use headers::fixed as fixed_headers;
+
 use std::path::PathBuf;
 use std::time::Duration;
 

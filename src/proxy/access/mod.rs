@@ -6,8 +6,12 @@ mod notes;
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::Method;
-use pingora::{Error, http::ResponseHeader, proxy::Session};
+use http::{HeaderMap, HeaderName, Method};
+use pingora::{
+    Error,
+    http::{RequestHeader, ResponseHeader},
+    proxy::Session,
+};
 
 pub use notes::Notes;
 
@@ -16,7 +20,7 @@ use crate::{
     mcp,
     policy::Permit,
     resource_server::Principal,
-    telemetry::{self, Call, Caller, Invoked, Target, Telemetry},
+    telemetry::{self, Call, Caller, Invoked, Target, Telemetry, TraceContext},
 };
 
 impl Caller for Principal {
@@ -29,6 +33,22 @@ impl Caller for Principal {
     }
 }
 
+/// Notes where a request stands in a trace, as its headers say.
+pub fn see_trace(telemetry: &Telemetry, exchange: &mut Exchange, headers: &HeaderMap) {
+    let caller = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
+    exchange.notes.traced = caller.is_some();
+    exchange.notes.trace = telemetry.span(caller);
+}
+
+/// Tells the upstream where it stands: within our span, if we record any.
+pub fn pass_trace_on(exchange: &Exchange, head: &mut RequestHeader) -> pingora::Result<()> {
+    let Some(context) = exchange.notes.trace.and_then(|trace| trace.for_upstream()) else { return Ok(()) };
+    if !exchange.notes.traced {
+        head.remove_header("tracestate");
+    }
+    head.insert_header(TRACEPARENT, context.to_string()).map(drop)
+}
+
 /// Notes what a modern request says of itself in its headers.
 pub fn see_head(exchange: &mut Exchange, head: &mcp::Head<'_>) {
     if let (mcp::Era::Modern, Some(method)) = (head.era(), head.method) {
@@ -36,9 +56,15 @@ pub fn see_head(exchange: &mut Exchange, head: &mcp::Head<'_>) {
     }
 }
 
-/// Looks at the beginning of the request's body as it passes by; the first time, a capability is about to be used.
+/// Looks at a request's body that is kept, before the upstream gets its head.
+pub fn see_kept(exchange: &mut Exchange) {
+    exchange.notes.look(exchange.body.as_ref());
+}
+
+/// Looks at the beginning of the request's body as it passes by: a capability is about to be used.
 pub fn see_request(telemetry: &Telemetry, exchange: &mut Exchange, piece: Option<&Bytes>) {
-    let Some(call) = exchange.notes.call_in(piece).cloned() else { return };
+    exchange.notes.look(piece);
+    let Some(call) = exchange.notes.passes().cloned() else { return };
     let (Some(route), true) = (&exchange.route, call.method.uses_capability()) else { return };
     telemetry.invoked(|| Invoked {
         at: Instant::now(),
@@ -46,7 +72,7 @@ pub fn see_request(telemetry: &Telemetry, exchange: &mut Exchange, piece: Option
         route: Arc::clone(route),
         caller: exchange.permit.as_ref().map(caller),
         call,
-        trace: None,
+        trace: exchange.notes.trace,
     });
 }
 
@@ -63,11 +89,12 @@ pub fn record(telemetry: &Telemetry, session: &Session, exchange: &mut Exchange,
     let ending = ending::of(exchange, error, status);
     let head = session.req_header();
     // A message that was answered here has not passed by.
-    exchange.notes.call_in(exchange.body.as_ref());
+    exchange.notes.look(exchange.body.as_ref());
     telemetry.ended(telemetry::Exchange {
         started: exchange.started,
         latency: now.saturating_duration_since(exchange.started),
         upstream: exchange.notes.upstream_time(now),
+        upstream_began: exchange.notes.upstream_began(),
         request_id: exchange.id.take().map(|id| id.to_string()).unwrap_or_default(),
         caller: exchange.permit.as_ref().map(caller),
         accepted: exchange.permit.is_some() || head.method == Method::OPTIONS,
@@ -80,7 +107,7 @@ pub fn record(telemetry: &Telemetry, session: &Session, exchange: &mut Exchange,
         reason: ending.reason,
         received: session.body_bytes_read() as u64,
         sent: session.body_bytes_sent() as u64,
-        trace: None,
+        trace: exchange.notes.trace,
     });
 }
 
@@ -94,3 +121,4 @@ fn short(path: &str) -> Box<str> {
 }
 
 const LONGEST_PATH: usize = 512;
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::telemetry::{
-    Call,
+    Call, Span,
     counters::{Held, OPEN_STREAMS},
-    peek,
+    peek::{self, Glance},
 };
 
 /// What telemetry remembers of an exchange while it is under way.
@@ -15,8 +15,14 @@ use crate::telemetry::{
 pub struct Notes {
     /// The MCP message, once something of it was seen.
     pub(super) call: Option<Call>,
+    /// Its place in a trace.
+    pub(in crate::proxy) trace: Option<Span>,
+    /// Whether the client's headers say where.
+    pub(super) traced: bool,
     /// Whether the beginning of the request has passed by.
     seen: bool,
+    /// Whether it has gone to the upstream.
+    passed: bool,
     /// When the upstream's part began.
     upstream: Option<Instant>,
     /// When it ended.
@@ -44,21 +50,42 @@ impl Notes {
         self.upstream.get_or_insert_with(Instant::now);
     }
 
+    /// When the upstream's part began.
+    pub(super) const fn upstream_began(&self) -> Option<Instant> {
+        self.upstream
+    }
+
     /// How long the upstream's part took.
     pub(super) fn upstream_time(&self, now: Instant) -> Option<Duration> {
         self.upstream.map(|begun| self.answered.unwrap_or(now).saturating_duration_since(begun))
     }
 
-    /// What the beginning of a request says, when it passes by for the first time.
-    pub(super) fn call_in(&mut self, piece: Option<&Bytes>) -> Option<&Call> {
-        if let (Some(piece), false) = (piece, self.seen) {
-            self.seen = true;
-            if self.call.is_none() {
-                self.call = peek::request(piece, false).map(|glance| glance.call);
-            }
-            return self.call.as_ref();
+    /// Looks at the beginning of a request, once.
+    ///
+    /// The trace that it names in its `_meta` is ours if nobody has been told of another one yet, and linked to otherwise.
+    pub(super) fn look(&mut self, piece: Option<&Bytes>) {
+        let Some(piece) = piece.filter(|_| !self.seen) else { return };
+        self.seen = true;
+        let wants_trace = !self.traced && self.trace.is_some();
+        if self.call.is_some() && !wants_trace {
+            return;
         }
-        None
+        let Some(Glance { call, trace }) = peek::request(piece, wants_trace) else { return };
+        self.call.get_or_insert(call);
+        if let (Some(own), Some(caller)) = (&mut self.trace, trace) {
+            if self.upstream.is_none() {
+                let (parent, sampled) = (Some(caller.span_id), caller.sampled);
+                *own = Span { trace_id: caller.trace_id, parent, sampled, ..*own };
+            } else {
+                own.link = Some(caller);
+            }
+        }
+    }
+
+    /// The message, when it goes to the upstream for the first time.
+    pub(super) fn passes(&mut self) -> Option<&Call> {
+        let first = !std::mem::replace(&mut self.passed, self.call.is_some());
+        self.call.as_ref().filter(|_| first)
     }
 
     /// An answer begins.

@@ -8,6 +8,7 @@ use super::{
     target::Target,
 };
 use crate::proxy::{
+    access,
     exchange::Exchange,
     failure::Failure,
     limits::{self, ReadError},
@@ -42,6 +43,7 @@ pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Se
     frame(&mut clean, head, exchange, client)?;
     clean.insert_header(header::HOST, &target.authority)?;
     clean.insert_header("X-Request-Id", exchange.id().as_str())?;
+    access::pass_trace_on(exchange, &mut clean)?;
     for (name, value) in credential.headers() {
         clean.insert_header(name, value)?;
     }

@@ -18,6 +18,7 @@ mod schema;
 mod sessions;
 mod tickets;
 mod upstream_clients;
+mod usage;
 
 use std::{future::Future, sync::Arc, time::Duration};
 

@@ -56,6 +56,7 @@ async fn a_schema_from_before_connections_gets_them_and_keeps_its_rows(home: Hom
         "leases",
         "pinned_issuers",
         "signing_keys",
+        "usage_rollups",
     ] {
         home.execute(&format!("DROP TABLE {table}")).await;
     }

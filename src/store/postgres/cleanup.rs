@@ -4,7 +4,7 @@
 use super::{PostgresStore, statement::execute};
 use crate::{
     clock::Timestamp,
-    store::{ROTATED_TOKENS_ARE_KEPT_FOR, Result},
+    store::{ROTATED_TOKENS_ARE_KEPT_FOR, Result, usage},
 };
 
 impl PostgresStore {
@@ -16,6 +16,9 @@ impl PostgresStore {
         let rotated_before = now.minus(ROTATED_TOKENS_ARE_KEPT_FOR);
         removed += execute(&self.pool, FORGOTTEN_REFRESH_TOKENS, &[&rotated_before]).await?;
         removed += execute(&self.pool, UNUSED_CLIENTS, &[&unused_since, &now]).await?;
+        for (period, before) in usage::forgotten_before(now) {
+            removed += execute(&self.pool, FORGOTTEN_USAGE, &[&period, &before]).await?;
+        }
         Ok(removed)
     }
 }
@@ -61,6 +64,9 @@ const EXPIRED: [&str; 13] = [
 
 const FORGOTTEN_REFRESH_TOKENS: &str = "DELETE FROM refresh_tokens WHERE digest = ANY (ARRAY(
        SELECT digest FROM refresh_tokens WHERE rotated_at <= $1 LIMIT 500 FOR UPDATE SKIP LOCKED))";
+
+const FORGOTTEN_USAGE: &str = "DELETE FROM usage_rollups WHERE ctid = ANY (ARRAY(
+       SELECT ctid FROM usage_rollups WHERE period = $1 AND since < $2 LIMIT 500 FOR UPDATE SKIP LOCKED))";
 
 const UNUSED_CLIENTS: &str = "DELETE FROM clients WHERE id = ANY (ARRAY(
        SELECT c.id FROM clients c

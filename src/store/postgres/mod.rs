@@ -19,21 +19,22 @@ mod sessions;
 mod statement;
 mod tls;
 mod tokens;
+mod usage;
 mod values;
 
 #[cfg(test)]
 mod outages;
 
 use async_trait::async_trait;
-use deadpool_postgres::Pool;
+use deadpool_postgres::Pool as ConnectionPool;
 
 pub use self::connect::ConnectError;
-use super::{Changes, Result, Store};
+use super::{Changes, Pool, Result, Store};
 use crate::{clock::Timestamp, crypto::Secret};
 
 /// A store in a PostgreSQL database.
 pub struct PostgresStore {
-    pool: Pool,
+    pool: ConnectionPool,
     line: hear::Line,
 }
 
@@ -72,6 +73,17 @@ impl Store for PostgresStore {
 
     async fn ping(&self) -> Result<()> {
         statement::execute(&self.pool, "SELECT 1", &[]).await.map(drop)
+    }
+
+    fn pool(&self) -> Option<Pool> {
+        let status = self.pool.status();
+        let number = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
+        Some(Pool {
+            idle: number(status.available),
+            used: number(status.size.saturating_sub(status.available)),
+            max: number(status.max_size),
+            waiting: number(status.waiting),
+        })
     }
 
     async fn hear(&self, changes: &Changes) -> Result<()> {

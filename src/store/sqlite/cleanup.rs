@@ -6,7 +6,7 @@ use rusqlite::params;
 use super::{SqliteStore, statement::execute};
 use crate::{
     clock::Timestamp,
-    store::{ROTATED_TOKENS_ARE_KEPT_FOR, Result},
+    store::{ROTATED_TOKENS_ARE_KEPT_FOR, Result, usage},
 };
 
 impl SqliteStore {
@@ -21,6 +21,9 @@ impl SqliteStore {
             .await?;
         removed +=
             self.write(move |connection| execute(connection, UNUSED_CLIENTS, params![unused_since, now])).await?;
+        for before in usage::forgotten_before(now) {
+            removed += self.write(move |connection| execute(connection, FORGOTTEN_USAGE, before)).await?;
+        }
         Ok(u64::try_from(removed).unwrap_or(u64::MAX))
     }
 }
@@ -60,6 +63,10 @@ const EXPIRED: [&str; 13] = [
 
 const FORGOTTEN_REFRESH_TOKENS: &str = "DELETE FROM refresh_tokens WHERE digest IN (
        SELECT digest FROM refresh_tokens WHERE rotated_at <= ?1 LIMIT 500)";
+
+/// Rows without an id of their own are chosen by their beginning; a minute has at most so many.
+const FORGOTTEN_USAGE: &str = "DELETE FROM usage_rollups WHERE period = ?1 AND since IN (
+       SELECT DISTINCT since FROM usage_rollups WHERE period = ?1 AND since < ?2 LIMIT 1)";
 
 const UNUSED_CLIENTS: &str = "DELETE FROM clients WHERE id IN (
        SELECT c.id FROM clients c

@@ -30,6 +30,7 @@ use super::{
     Exchange, Target,
     counters::{COUNTERS, OPEN_STREAMS},
 };
+use crate::store::Pool;
 
 /// What is counted about exchanges.
 pub struct Metrics {
@@ -41,19 +42,6 @@ pub struct Metrics {
 struct Route {
     path: Box<str>,
     series: RouteSeries,
-}
-
-/// The connections of a store to its database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pool {
-    /// Those that are idle.
-    pub idle: u64,
-    /// Those that are in use.
-    pub used: u64,
-    /// The most that there may be.
-    pub max: u64,
-    /// How many operations wait for one.
-    pub waiting: u64,
 }
 
 /// The `Content-Type` of [`Metrics::render`].
