@@ -12,19 +12,15 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{PidFile, signals::Watched};
-use crate::{
-    proxy::Underway,
-    telemetry::{self, Telemetry},
-    upstream::connections,
-};
+use super::{PidFile, observe::Rolling, signals::Watched};
+use crate::{proxy::Underway, telemetry, upstream::connections};
 
 /// The background task that ends the process.
 pub(super) struct Leaving {
     pub(super) underway: Arc<Underway>,
     pub(super) grace: Duration,
     pub(super) pid_file: Option<PathBuf>,
-    pub(super) telemetry: Arc<Telemetry>,
+    pub(super) rolling: Rolling,
 }
 
 #[async_trait]
@@ -45,7 +41,7 @@ impl BackgroundService for Leaving {
         if let Some(path) = &self.pid_file {
             PidFile::remove(path);
         }
-        self.telemetry.finish();
+        self.rolling.end().await;
         telemetry::log::flush();
         process::exit(0);
     }

@@ -126,7 +126,7 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
         signal
     } else {
         let pid_file = config.server.pid_file.clone();
-        let leaving_service = leaving::Leaving { underway, grace, pid_file, telemetry: Arc::clone(&telemetry) };
+        let leaving_service = leaving::Leaving { underway, grace, pid_file, rolling: rolling.clone() };
         server.add_service(background_service("leaving", leaving_service));
         let (notice, handover) = ((grace / 8).min(LONGEST_NOTICE), config.server.upgrade_socket.clone());
         Box::new(signals::Signals { draining, leaving, notice, handover })

@@ -64,13 +64,18 @@ impl Rolling {
         Self { telemetry: Arc::clone(telemetry), store: Arc::clone(store), clock: clock.clone() }
     }
 
-    /// Writes what is left when the gateway has ended: events, and what was used since the last visit to the store.
-    pub(super) fn finish(&self) -> anyhow::Result<()> {
+    /// Writes what is left when the gateway ends: events, and what was used since the last visit to the store.
+    pub(super) async fn end(&self) {
         self.telemetry.finish();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
-        if runtime.block_on(timeout(DEADLINE, self.visit())).is_err() {
+        if timeout(LAST_VISIT, self.visit()).await.is_err() {
             tracing::warn!(event = "mcp_telemetry_failed", "the store takes no last roll-ups");
         }
+    }
+
+    /// The same when no runtime is left.
+    pub(super) fn finish(&self) -> anyhow::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+        runtime.block_on(self.end());
         Ok(())
     }
 
@@ -126,4 +131,5 @@ impl Post for ToCollector {
 
 const ROLL_UP_EVERY: Duration = Duration::from_secs(10);
 const ROLL_UP_EVERY_DRAINING: Duration = Duration::from_secs(1);
+const LAST_VISIT: Duration = Duration::from_secs(3);
 const DEADLINE: Duration = Duration::from_secs(10);

@@ -7,7 +7,6 @@ use crate::config::check::Check;
 use crate::config::file;
 use crate::config::file::{LogFormat, LogLevel};
 use crate::config::id_jag::IdJagIssuer;
-use crate::config::parse;
 use crate::config::problem::Fault;
 
 /// The browser's sign-in at the gateway.

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::default::{
     ACCESS_TOKEN_TTL_SECONDS, REFRESH_GRACE_SECONDS, REFRESH_TOKEN_TTL_SECONDS, SESSION_TTL_SECONDS, STATE_TTL_SECONDS,
-    auto, flag, info, nothing, number,
+    auto, flag, info, nothing, null, number,
 };
 use crate::config::at::At;
 
