@@ -319,7 +319,7 @@ impl ProxyHttp for Gateway {
             return Ok(());
         }
         if let Some(filter) = &mut exchange.filter
-            && let Err(Unfiltered) = filter.head(head, session.req_header().version)?
+            && let Err(Unfiltered) = filter.head(head, session.req_header())?
         {
             return Err(exchange.fail(Failure::UpstreamUnreadable));
         }

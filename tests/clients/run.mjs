@@ -39,6 +39,21 @@ suite('SQLite and oidc-provider (RS256)', { provider: 'oidc-provider', servers: 
   walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V1, ...inChromium('oidc-provider')], { skip: !chromium && 'no Chromium' });
 });
 
+// What a walk needs and one tool that no server has; everything else that the servers offer is hidden.
+const TOOLS = ['echo', 'announce', 'slow_progress', 'trigger-long-running-operation', 'toggle-simulated-logging', 'no-such-tool'];
+
+suite('A capability filter, both revisions', {
+  provider: 'oidc-provider', servers: ['everything', 'fastmcp', 'fastmcp-stateless', 'modern'], tools: TOOLS,
+}, (gateway) => {
+  filtered(gateway, 'TypeScript SDK v1, everything', 'everything', TS_V1, 3);
+  filtered(gateway, 'TypeScript SDK v1, FastMCP', 'fastmcp', TS_V1, 3);
+  filtered(gateway, 'TypeScript SDK v2, revision 2026-07-28', 'modern', [...TS_V2, '--server', 'modern', '--era', 'modern'], 3);
+  filtered(gateway, 'TypeScript SDK v2, stateless FastMCP, version probe', 'fastmcp-stateless', [...TS_V2, '--server', 'stateless', '--era', 'auto'], 3);
+  filtered(gateway, 'Python SDK, everything', 'everything', PY, 3);
+  filtered(gateway, 'Python SDK, revision 2026-07-28', 'modern', [...PY, '--server', 'modern', '--era', 'auto'], 3);
+  filtered(gateway, 'Python SDK 1.x, everything', 'everything', PY_V1, 3);
+});
+
 suite('SQLite and Canaille', { provider: 'canaille', servers: ['fastmcp', 'fastmcp-stateless'] }, (gateway) => {
   walks(gateway, 'TypeScript SDK v1, FastMCP', 'fastmcp', TS_V1);
   walks(gateway, 'Python SDK, stateless FastMCP', 'fastmcp-stateless', [...PY, '--server', 'stateless']);
@@ -129,6 +144,14 @@ function suite(title, setup, cases, options) {
 
 function walks(gateway, title, server, command, options) {
   test(title, options, (t) => walk(t, command, gateway().url(server), gateway().secretsFile));
+}
+
+/** The same walk on a route that shows some of the tools; it must find exactly those. */
+function filtered(gateway, title, server, command, tools) {
+  test(title, async (t) => {
+    const steps = await walk(t, command, gateway().url(server), gateway().secretsFile);
+    assert.equal(steps.find(({ step }) => step === 'list_tools').tools, tools);
+  });
 }
 
 async function connects(t, gateway, command) {

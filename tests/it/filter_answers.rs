@@ -144,6 +144,25 @@ async fn errors_of_the_upstream_keep_their_status_and_lose_what_no_client_reads(
     }
 }
 
+/// The end of a session is answered by a status; some servers send an empty body in chunks, some a word.
+#[tokio::test]
+async fn a_session_can_be_ended_through_the_filter() {
+    for head in
+        ["Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "Content-Type: text/plain\r\nContent-Length: 2\r\n\r\nOK"]
+    {
+        let upstream = Upstream::start(move |call| {
+            Box::pin(async move {
+                call.read_body().await;
+                call.write(format!("HTTP/1.1 200 OK\r\n{head}").as_bytes()).await;
+            })
+        })
+        .await;
+        let edge = TestEdge::builder().route("a", &upstream.url()).policy("a", policy()).start().await;
+        let answer = edge.call(Request::new("DELETE", "/mcp/a")).await;
+        assert_eq!((answer.status(), answer.text()), (200, ""), "{head}");
+    }
+}
+
 /// A stream that a client opens by GET tells only of what it may see, at once and not when the stream ends.
 #[tokio::test]
 async fn notifications_of_a_stream_are_narrowed_as_they_come() {

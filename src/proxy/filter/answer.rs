@@ -1,8 +1,8 @@
 //! The answer of an upstream, narrowed as it comes: events one by one, a JSON document when it is complete.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, Version, header};
-use pingora::http::ResponseHeader;
+use http::{HeaderMap, Method, StatusCode, Version, header};
+use pingora::http::{RequestHeader, ResponseHeader};
 
 use super::{Filter, Unfiltered};
 use crate::{
@@ -27,8 +27,13 @@ pub enum Answer {
 impl Filter {
     /// Makes ready for the body that a head announces; fails where it could not be read.
     ///
-    /// The length changes, so a client of HTTP/1.1 gets the body in chunks.
-    pub fn head(&mut self, head: &mut ResponseHeader, client: Version) -> pingora::Result<Result<(), Unfiltered>> {
+    /// The length changes, so a client of HTTP/1.1 gets the body in chunks. Where no message is expected, in answer to a
+    /// DELETE or under no media type, a body is left out rather than held against the upstream.
+    pub fn head(
+        &mut self,
+        head: &mut ResponseHeader,
+        client: &RequestHeader,
+    ) -> pingora::Result<Result<(), Unfiltered>> {
         let coded = head.headers.get(header::CONTENT_ENCODING).is_some_and(|coding| coding != "identity");
         let content = essence(&head.headers);
         let has_body = !matches!(head.status, StatusCode::ACCEPTED | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -41,7 +46,8 @@ impl Filter {
             "text/event-stream" => Answer::Events(EventFilter::new(self.apology.clone())),
             "application/json" if self.trusts_json => Answer::Passed,
             "application/json" => Answer::Json(BytesMut::new()),
-            _ if head.status.is_success() => return Ok(Err(Unfiltered)),
+            "" => Answer::Dropped,
+            _ if head.status.is_success() && client.method != Method::DELETE => return Ok(Err(Unfiltered)),
             _ => Answer::Dropped,
         };
         match self.answer {
@@ -52,7 +58,7 @@ impl Filter {
         for name in [header::CONTENT_LENGTH, header::ETAG, header::LAST_MODIFIED] {
             head.remove_header(&name);
         }
-        if client == Version::HTTP_11 {
+        if client.version == Version::HTTP_11 {
             head.insert_header(header::TRANSFER_ENCODING, "chunked")?;
         }
         Ok(Ok(()))

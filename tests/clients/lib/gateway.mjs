@@ -20,11 +20,11 @@ const IDENTITY_PROVIDERS = {
 const TERMINAL_COLOURS = /\u001b\[[0-9;]*m/g;
 
 export class Gateway {
-  static async start({ binary, scratch, provider, alg = 'RS256', storeUrl, servers }) {
+  static async start({ binary, scratch, provider, alg = 'RS256', storeUrl, servers, tools }) {
     mkdirSync(scratch, { recursive: true });
     const self = Object.assign(new Gateway(), { scratch, children: [] });
     try {
-      await self.#start({ binary, provider, alg, storeUrl, servers });
+      await self.#start({ binary, provider, alg, storeUrl, servers, tools });
     } catch (error) {
       await self.stop();
       throw error;
@@ -32,7 +32,7 @@ export class Gateway {
     return self;
   }
 
-  async #start({ binary, provider, alg, storeUrl, servers }) {
+  async #start({ binary, provider, alg, storeUrl, servers, tools }) {
     const [port, adminPort] = [await freePort(), await freePort()];
     this.origin = `http://127.0.0.1:${port}`;
     this.log = path.join(this.scratch, 'gateway.log');
@@ -50,7 +50,7 @@ export class Gateway {
     this.upstreams = {};
     for (const [name, child] of upstreams) {
       this.upstreams[name] = (await child.ready()).url;
-      routes.push(this.#route(name, this.upstreams[name]));
+      routes.push(this.#route(name, this.upstreams[name], tools));
     }
     this.storeUrl = storeUrl;
 
@@ -72,13 +72,14 @@ export class Gateway {
     return child;
   }
 
-  #route(name, url) {
+  #route(name, url, tools) {
     const own = `{url: "${url}", id: ${name}, displayName: Protected, authMode: user-oauth}`;
     // The open servers of FastMCP stand for those that the operator's key opens.
     const upstream = name === 'protected' ? own : name.startsWith('fastmcp')
       ? `{url: "${url}", authMode: header, headers: {X-Api-Key: $env(UPSTREAM_KEY)}}`
       : `{url: "${url}", authMode: none}`;
-    return `  - path: /mcp/${name}\n    operationId: ${name}\n    summary: ${name}\n    upstream: ${upstream}\n`;
+    const filter = tools ? `    capabilities: {tools: [${tools.join(', ')}], prompts: [], resources: [], resourceTemplates: []}\n` : '';
+    return `  - path: /mcp/${name}\n    operationId: ${name}\n    summary: ${name}\n    upstream: ${upstream}\n${filter}`;
   }
 
   #config({ port, adminPort, storeUrl, routes }) {
