@@ -22,5 +22,6 @@ pub mod resource_server;
 pub mod routes;
 pub mod store;
 pub mod telemetry;
+pub mod throttle;
 pub mod upstream;
 pub mod web;

@@ -28,6 +28,7 @@ use crate::{
         sqlite::SqliteStore,
     },
     telemetry::Telemetry,
+    throttle::{self, Throttle},
     upstream::{
         self,
         authorization::{AuthorizationClient, Discovery},
@@ -107,6 +108,7 @@ pub(super) fn gateway(
         Arc::clone(&routes),
         Arc::clone(&servers),
     ));
+    let throttle = Arc::new(Throttle::new(rate_limits(config), clock.clone()));
     let authorization_server = AuthorizationServer::new(
         authorization_server::Settings {
             base_path: base_path.clone(),
@@ -121,6 +123,7 @@ pub(super) fn gateway(
         Arc::clone(&connect) as Arc<dyn ConnectPrompts>,
         Arc::clone(&store),
         client,
+        Arc::clone(&throttle),
         Arc::clone(changes),
         clock.clone(),
     );
@@ -138,6 +141,7 @@ pub(super) fn gateway(
             identity,
             connect,
             routes: Arc::clone(&routes),
+            throttle,
         }),
         resource_server: ResourceServer::with_claims(store, changes, policy::claim_paths(config)?, clock.clone()),
         routes,
@@ -171,6 +175,11 @@ pub(super) fn limits(config: &Config) -> proxy::Limits {
         calls_of_route: limits.calls_per_route,
         streams: limits.streams,
     }
+}
+
+const fn rate_limits(config: &Config) -> throttle::Settings {
+    let config::RateLimits { registration, authorization, token, login, connect } = config.rate_limits;
+    throttle::Settings { registration, authorization, token, login, connect }
 }
 
 fn allowed_origins(config: &Config) -> proxy::AllowedOrigins {

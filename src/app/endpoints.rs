@@ -12,6 +12,7 @@ use crate::{
     pages::{Landing, LandingRoute, safe_text},
     proxy::Endpoints,
     routes::Routes,
+    throttle::{Door, Throttle},
     upstream::{
         client_document,
         connect::{self, Connect},
@@ -27,6 +28,7 @@ pub(super) struct OwnEndpoints {
     pub(super) connect: Arc<Connect>,
     pub(super) routes: Arc<Routes>,
     pub(super) analytics: Analytics,
+    pub(super) throttle: Arc<Throttle>,
 }
 
 #[async_trait]
@@ -50,13 +52,31 @@ impl Endpoints for OwnEndpoints {
         if client_document::is_document(&request.path) {
             return self.connect.answer(&request.path, &request).await;
         }
-        match self.base_path.endpoint(&request.path).unwrap_or_default() {
+        let endpoint = self.base_path.endpoint(&request.path).unwrap_or_default();
+        let door = door(endpoint).filter(|_| request.method != Method::OPTIONS);
+        if let Some(refusal) = door.and_then(|door| self.throttle.refuse(door, &request)) {
+            return refusal;
+        }
+        match endpoint {
             "/" => self.landing(&request),
             ADMIN => self.analytics.answer(&request).await,
             endpoint if identity::is_endpoint(endpoint) => self.identity.answer(endpoint, &request).await,
             endpoint if connect::is_endpoint(endpoint) => self.connect.answer(endpoint, &request).await,
             endpoint => self.authorization_server.answer(endpoint, &request).await,
         }
+    }
+}
+
+/// What an endpoint is limited as.
+fn door(endpoint: &str) -> Option<Door> {
+    match endpoint {
+        "/" => None,
+        authorization_server::REGISTER => Some(Door::Registration),
+        authorization_server::TOKEN | authorization_server::REVOKE => Some(Door::Token),
+        endpoint if identity::is_endpoint(endpoint) => Some(Door::Login),
+        ADMIN => Some(Door::Connect),
+        endpoint if connect::is_endpoint(endpoint) => Some(Door::Connect),
+        _ => Some(Door::Authorization),
     }
 }
 

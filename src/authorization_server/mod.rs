@@ -23,6 +23,7 @@ use crate::{
     outbound,
     routes::Routes,
     store::{Changes, Store},
+    throttle::Throttle,
     web::{BasePath, Request, Response},
 };
 
@@ -54,6 +55,7 @@ pub struct AuthorizationServer {
     prompts: Arc<dyn ConnectPrompts>,
     store: Arc<dyn Store>,
     clients: Clients,
+    throttle: Arc<Throttle>,
     changes: Arc<Changes>,
     clock: Clock,
 }
@@ -68,11 +70,12 @@ impl AuthorizationServer {
         prompts: Arc<dyn ConnectPrompts>,
         store: Arc<dyn Store>,
         client: outbound::Client,
+        throttle: Arc<Throttle>,
         changes: Arc<Changes>,
         clock: Clock,
     ) -> Self {
         let clients = Clients::new(Arc::clone(&store), client, settings.cimd_enabled, clock.clone());
-        Self { settings, routes, identity, prompts, store, clients, changes, clock }
+        Self { settings, routes, identity, prompts, store, clients, throttle, changes, clock }
     }
 
     /// Answers a request to one of the action endpoints; `endpoint` is the path below the base path.
@@ -123,6 +126,9 @@ fn authorize_route(endpoint: &str) -> Option<&str> {
 }
 
 const AUTHORIZE: &str = "/oauth/authorize";
-const REGISTER: &str = "/oauth/register";
-const TOKEN: &str = "/oauth/token";
-const REVOKE: &str = "/oauth/revoke";
+/// Where clients register.
+pub const REGISTER: &str = "/oauth/register";
+/// The token endpoint.
+pub const TOKEN: &str = "/oauth/token";
+/// The revocation endpoint.
+pub const REVOKE: &str = "/oauth/revoke";

@@ -17,6 +17,7 @@ mod identity;
 mod origin;
 mod parse;
 mod problem;
+mod rate_limits;
 mod reader;
 mod reference;
 mod route;
@@ -38,6 +39,7 @@ pub use id_jag::IdJagIssuer;
 pub use identity::{Endpoints, Identity, Oidc};
 pub use origin::{AllowedOrigin, Origin};
 pub use problem::{Fault, Hint, Place, Position, Problem};
+pub use rate_limits::RateLimits;
 pub use route::{Route, RoutePath};
 pub use server::{BasePath, Listener, ListenerTls, Server};
 pub use source::{Source, find};
@@ -78,6 +80,8 @@ pub struct Config {
     pub browser_login: BrowserLogin,
     /// Tokens that the gateway issues to MCP clients.
     pub gateway: Gateway,
+    /// How many requests a minute one network address may make to the gateway's own endpoints.
+    pub rate_limits: RateLimits,
     /// The MCP endpoints; at least one.
     pub routes: Vec<Route>,
     /// What is logged, and how.
@@ -122,6 +126,7 @@ impl Config {
         let identity = Identity::check(&file.identity, &server, check);
         let browser_login = BrowserLogin::check(&file.browser_login, &file.identity, check);
         let gateway = Gateway::check(&file.gateway, check);
+        let rate_limits = RateLimits::check(&file.rate_limits, check);
         let routes = Route::check_all(&file.routes, &server.base_path, check);
         let log = Log::check(&file.log);
         let telemetry = Telemetry::check(&file.telemetry, check);
@@ -135,6 +140,7 @@ impl Config {
             identity: identity?,
             browser_login,
             gateway,
+            rate_limits,
             routes,
             log,
             telemetry,

@@ -8,7 +8,7 @@ use super::{
     limits::{self, ReadError},
     origins,
 };
-use crate::web::{Origin, Request, RequestId, Response};
+use crate::web::{Caller, Origin, Request, RequestId, Response};
 
 /// Who answers the gateway's own endpoints.
 #[async_trait]
@@ -23,7 +23,12 @@ pub trait Endpoints: Send + Sync + 'static {
 /// Reads a request to an endpoint whole.
 ///
 /// A HEAD becomes a GET, since the edge leaves the body out. The client gets 64 KiB and ten seconds.
-pub async fn read_request(session: &mut Session, origin: &Origin, id: &RequestId) -> Result<Request, ReadError> {
+pub async fn read_request(
+    session: &mut Session,
+    origin: &Origin,
+    caller: Option<Caller>,
+    id: &RequestId,
+) -> Result<Request, ReadError> {
     let body = limits::read_body(session, limits::ENDPOINT_BODY, limits::ENDPOINT_BODY_TIME).await?;
     let peer = origins::peer(session);
     let head = session.req_header();
@@ -35,6 +40,7 @@ pub async fn read_request(session: &mut Session, origin: &Origin, id: &RequestId
         body,
         origin: origin.clone(),
         peer,
+        caller,
         id: id.clone(),
     })
 }

@@ -75,7 +75,8 @@ impl Gateway {
         exchange.origin = Some(Arc::clone(&origin));
         match router::destination(&self.routes, &*self.endpoints, session.req_header().uri.path())? {
             Destination::Endpoint => {
-                let request = endpoint::read_request(session, &origin, &id).await?;
+                let caller = self.origins.caller(session);
+                let request = endpoint::read_request(session, &origin, caller, &id).await?;
                 let _turn = self.endpoint_turn().await?;
                 Ok(Step::Answer(self.endpoints.answer(request).await))
             }

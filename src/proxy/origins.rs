@@ -7,7 +7,7 @@ use pingora::proxy::Session;
 use quick_cache::{Equivalent, sync::Cache};
 
 use super::failure::Failure;
-use crate::web::{Origin, OriginError, OriginRules, RequestOrigin};
+use crate::web::{Caller, Origin, OriginError, OriginRules, RequestOrigin};
 
 /// Resolves origins and remembers the recent ones.
 pub struct Origins {
@@ -24,6 +24,11 @@ impl Origins {
     /// Origins by these rules.
     pub fn new(rules: OriginRules) -> Self {
         Self { rules, recent: Cache::new(REMEMBERED) }
+    }
+
+    /// Whose address this request is counted for.
+    pub fn caller(&self, session: &Session) -> Option<Caller> {
+        peer(session).map(|peer| Caller::of(peer, &session.req_header().headers, &self.rules.trusted_proxies))
     }
 
     /// The origin of this request, or the failure to answer with.

@@ -6,7 +6,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method};
 
-use super::Origin;
+use super::{Caller, Origin};
 use crate::crypto::random_bytes;
 
 /// Names one request in answers and in the log.
@@ -64,6 +64,8 @@ pub struct Request {
     pub origin: Origin,
     /// The peer of the connection; a proxy in front of us hides the browser's.
     pub peer: Option<IpAddr>,
+    /// Whose address it is counted for, behind the proxies that we trust.
+    pub caller: Option<Caller>,
     /// Its name in the log.
     pub id: RequestId,
 }

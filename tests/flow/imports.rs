@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("store", &["oauth", "crypto", "clock"]),
     ("interaction", &["routes", "store", "web", "oauth"]),
     ("identity", &["telemetry", "store", "outbound", "pages", "web", "oauth", "crypto", "clock"]),
+    ("throttle", &["identity", "store", "web", "oauth", "clock"]),
     (
         "authorization_server",
         &[
@@ -31,6 +32,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "outbound",
             "pages",
             "telemetry",
+            "throttle",
             "web",
             "oauth",
             "crypto",

@@ -22,6 +22,8 @@ mod origins;
 mod outage;
 mod policy;
 mod process;
+mod quirks;
+mod rate_limits;
 mod register;
 mod remembered_consent;
 mod replicas;

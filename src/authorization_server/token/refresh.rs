@@ -38,6 +38,9 @@ impl AuthorizationServer {
             Ok(None) => return refused(TokenError::InvalidGrant, "unknown_refresh_token"),
             Err(error) => return token_unavailable(request, &error),
         };
+        if let Some(answer) = self.throttle.refuse_grant(request, &grant.id) {
+            return answer;
+        }
         if !Self::is_at_origin(request, client, &grant) {
             return refused(TokenError::InvalidGrant, "grant_of_another_origin");
         }

@@ -39,6 +39,16 @@ pub const ACCESS_TOKEN_TTL_SECONDS: i64 = 900;
 pub const REFRESH_TOKEN_TTL_SECONDS: i64 = 315_360_000;
 /// `gateway.refreshGraceSeconds`.
 pub const REFRESH_GRACE_SECONDS: i64 = 30;
+/// `rateLimits.registration`.
+pub const REGISTRATIONS_PER_MINUTE: i64 = 30;
+/// `rateLimits.authorization`.
+pub const AUTHORIZATIONS_PER_MINUTE: i64 = 120;
+/// `rateLimits.token`.
+pub const TOKENS_PER_MINUTE: i64 = 300;
+/// `rateLimits.login`.
+pub const LOGINS_PER_MINUTE: i64 = 60;
+/// `rateLimits.connect`.
+pub const CONNECTS_PER_MINUTE: i64 = 120;
 /// `upstream.connectTimeoutMs`.
 pub const CONNECT_TIMEOUT_MS: i64 = 5_000;
 /// `upstream.responseTimeoutMs`: 5 minutes.

@@ -5,6 +5,7 @@ mod capability;
 mod default;
 mod gateway;
 mod identity;
+mod rate_limits;
 mod route;
 mod server;
 mod telemetry;
@@ -15,6 +16,7 @@ pub use capability::*;
 pub use default::*;
 pub use gateway::*;
 pub use identity::*;
+pub use rate_limits::*;
 pub use route::*;
 pub use server::*;
 pub use telemetry::*;
@@ -55,6 +57,9 @@ pub struct File {
     /// Tokens that the gateway issues to MCP clients.
     #[schemars(default = "section")]
     pub gateway: Gateway,
+    /// How many requests a minute one network address may make to the gateway's own endpoints.
+    #[schemars(default = "section")]
+    pub rate_limits: RateLimits,
     /// The MCP endpoints that clients see, each with the upstream MCP server behind it.
     pub routes: At<Vec<Route>>,
     /// What is logged, and how.
