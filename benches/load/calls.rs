@@ -46,9 +46,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
     calls.push(of_gateway("Sallyport, header credential", &gateway, "header"));
     calls.push(of_gateway("Sallyport, connection of a person, log off", &quiet, "connection"));
     calls.push(of_gateway("Sallyport, connection of a person", &gateway, "connection"));
-    if FILTER {
-        calls.push(of_gateway("Sallyport, connection, filter", &gateway, "filter"));
-    }
+    calls.push(of_gateway("Sallyport, connection, filter", &gateway, "filter"));
     for call in &calls {
         check(
             call,
@@ -71,10 +69,8 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
         list("bare Pingora 0.9.1 relay", Some(&bare.process), &bare_at("/list")),
         list("Sallyport, connection of a person", Some(&gateway.process), &gateway.target("list")),
     ];
-    if FILTER {
-        lists.push(list("Sallyport, filter, JSON", Some(&gateway.process), &gateway.target("list-filter")));
-        lists.push(list("Sallyport, filter, SSE", Some(&gateway.process), &gateway.target("list-sse-filter")));
-    }
+    lists.push(list("Sallyport, filter, JSON", Some(&gateway.process), &gateway.target("list-filter")));
+    lists.push(list("Sallyport, filter, SSE", Some(&gateway.process), &gateway.target("list-sse-filter")));
     run(plan, report, "tools/list of 100 tools, 60 KiB", &mut lists).await;
 }
 
@@ -85,13 +81,11 @@ fn routes() -> Vec<Route> {
         Route::new("sse-call", "/sse-call", Credential::Connection),
         Route::new("list", "/list", Credential::Connection),
     ];
-    if FILTER {
-        let half: Vec<String> =
-            (0..100).step_by(2).map(|number| format!("tool_{number:03}")).chain(["tool_001".to_owned()]).collect();
-        let capabilities = json!({"tools": half});
-        for (name, upstream) in [("filter", "/call"), ("list-filter", "/list"), ("list-sse-filter", "/list-sse")] {
-            routes.push(Route::new(name, upstream, Credential::Connection).filtered(capabilities.clone()));
-        }
+    let half: Vec<String> =
+        (0..100).step_by(2).map(|number| format!("tool_{number:03}")).chain(["tool_001".to_owned()]).collect();
+    let capabilities = json!({"tools": half});
+    for (name, upstream) in [("filter", "/call"), ("list-filter", "/list"), ("list-sse-filter", "/list-sse")] {
+        routes.push(Route::new(name, upstream, Credential::Connection).filtered(capabilities.clone()));
     }
     routes
 }
@@ -164,5 +158,3 @@ pub async fn cost(
 
 /// As many as in the project's reference measurements.
 pub const CONNECTIONS: usize = 32;
-/// Whether the gateway has its capability filter.
-const FILTER: bool = false;
