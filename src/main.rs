@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-/// A relayed request allocates some eighty times; jemalloc does that in a tenth less of the whole request's time than
-/// glibc does, and gives memory back when streams have ended (`docs/performance.md`).
+/// In place of glibc's: with it a relayed call takes a tenth less of the processor (`docs/performance.md`).
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
