@@ -21,7 +21,11 @@ mod metadata;
 mod origins;
 mod outage;
 mod policy;
+#[path = "../support/postgres.rs"]
+#[allow(dead_code, reason = "one schema is enough here")]
+mod postgres;
 mod process;
+mod processes;
 mod quirks;
 mod rate_limits;
 mod register;

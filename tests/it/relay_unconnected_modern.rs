@@ -142,7 +142,7 @@ async fn discovery_and_lists_tell_the_truth_and_the_rest_gets_an_error_of_ours()
         (
             "server/discover",
             &*format!(
-                r#""supportedVersions":["2026-07-28"],"capabilities":{{"tools":{{}}}},"instructions":"{instructions}","#
+                r#""supportedVersions":["2026-07-28","2025-11-25","2025-06-18","2025-03-26"],"capabilities":{{"tools":{{}}}},"instructions":"{instructions}","#
             ),
         ),
         (

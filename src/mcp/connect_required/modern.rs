@@ -28,7 +28,16 @@ pub fn answer(
     match &*request.method {
         "server/discover" => {
             let discovered = Discovered {
-                supported_versions: [Version::V2026_07_28.to_string()],
+                // Nobody knows yet what the upstream speaks, and until it is connected all of these are answered here.
+                // A client of both eras must have something to fall back on if it turns out to be a legacy one.
+                supported_versions: [
+                    Version::V2026_07_28,
+                    Version::V2025_11_25,
+                    Version::V2025_06_18,
+                    Version::V2025_03_26,
+                ]
+                .map(|version| version.to_string())
+                .into(),
                 capabilities: json!({"tools": {}}),
                 instructions: instructions(notice),
             };
@@ -139,7 +148,7 @@ struct Text {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Discovered {
-    supported_versions: [String; 1],
+    supported_versions: Vec<String>,
     capabilities: Value,
     instructions: String,
 }

@@ -55,8 +55,19 @@ impl TestGateway {
     pub async fn with_log(changes: Value) -> (Self, Log) {
         let mut gateway = Self::stopped(changes).await;
         merge(&mut gateway.document, json!({"log": {"format": "json", "level": "trace"}}));
-        let file = gateway.directory.path().join("sallyport.yaml");
-        std::fs::write(&file, gateway.document.to_string()).unwrap();
+        let log = gateway.run_elsewhere();
+        (gateway, log)
+    }
+
+    /// Starts the program again, as it was, after [`TestGateway::stop`].
+    pub fn restart_process(&mut self) -> Log {
+        wait_until(self.address(), false);
+        self.run_elsewhere()
+    }
+
+    fn run_elsewhere(&mut self) -> Log {
+        let file = self.directory.path().join("sallyport.yaml");
+        std::fs::write(&file, self.document.to_string()).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_sallyport"))
             .args(["run", "--config"])
             .arg(&file)
@@ -64,9 +75,9 @@ impl TestGateway {
             .spawn()
             .unwrap();
         let log = Log::of(process.stderr.take().unwrap());
-        gateway.running = Some(Running::Elsewhere(process));
-        wait_until(gateway.address(), true);
-        (gateway, log)
+        self.running = Some(Running::Elsewhere(process));
+        wait_until(self.address(), true);
+        log
     }
 
     async fn stopped(changes: Value) -> Self {

@@ -132,6 +132,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, origin: String) 
     if is_refresh {
         state.lock().unwrap().under_way += 1;
         tokio::time::sleep(pauses.0).await;
+        if is_closed(&stream) {
+            state.lock().unwrap().under_way -= 1;
+            return;
+        }
     }
     let Reply { status, headers, body } = answer(&mut state.lock().unwrap(), &request, &origin);
     if is_refresh {
@@ -141,6 +145,14 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, origin: String) 
     let length = body.len();
     let answer = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\nConnection: close\r\n\r\n{body}");
     let _gone = stream.write_all(answer.as_bytes()).await;
+}
+
+/// Whether the client is gone; then nothing of its request is done.
+fn is_closed(stream: &TcpStream) -> bool {
+    match stream.try_read(&mut [0]) {
+        Ok(length) => length == 0,
+        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+    }
 }
 
 async fn read(stream: &mut TcpStream) -> Option<Request> {
