@@ -23,6 +23,6 @@ VOLUME /data
 ENV SALLYPORT_CONFIG=/etc/sallyport/sallyport.yaml
 EXPOSE 8080 9464
 STOPSIGNAL SIGTERM
-# No HEALTHCHECK: there is no HTTP client in the image. Let the platform ask /readyz (docs/operating.md).
+HEALTHCHECK --interval=10s --timeout=5s --start-period=20s CMD ["/usr/local/bin/sallyport", "health"]
 ENTRYPOINT ["/usr/local/bin/sallyport"]
 CMD ["run"]

@@ -3,6 +3,7 @@
 mod check;
 pub mod demo;
 pub mod doctor;
+mod health;
 mod keys;
 mod run;
 
@@ -55,6 +56,11 @@ enum Command {
         #[arg(long, default_value_t = 300)]
         patience: u64,
     },
+    /// Ask the running gateway of a configuration whether it can serve; for health checks of containers.
+    Health {
+        #[command(flatten)]
+        config: ConfigFile,
+    },
     /// Encryption keys.
     Keys {
         #[command(subcommand)]
@@ -99,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Doctor { url, user, patience } => {
             doctor::command(&url, doctor::Options { user, patience: Duration::from_secs(patience) })
         }
+        Command::Health { config } => health::health(&config.config),
         Command::Keys { command: KeysCommand::Generate } => keys::generate(),
         Command::Keys { command: KeysCommand::Rotate { config } } => keys::rotate(&config.config),
         Command::Migrate { config } => run::migrate(&config.config),

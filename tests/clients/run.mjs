@@ -19,6 +19,7 @@ const TS_V2 = ['node', 'drivers/ts-v2.mjs'];
 const PY = [PYTHON, 'drivers/py_mcp.py'];
 const PY_V1 = [PYTHON_MCP_V1, 'drivers/py_mcp.py'];
 const STRICT = ['node', 'drivers/strict.mjs'];
+const program = (name) => ['node', 'drivers/program.mjs', '--program', name];
 const inChromium = (name) => ['--browser', 'chromium', ...(kept ? ['--screenshots', path.join(scratch, 'screenshots', name)] : [])];
 
 assert.ok(binary && existsSync(binary), 'SALLYPORT_BIN must name the gateway binary');
@@ -36,6 +37,8 @@ suite('SQLite and oidc-provider (RS256)', { provider: 'oidc-provider', servers: 
   walks(gateway, 'Python SDK, FastMCP, client_secret_basic', 'fastmcp', [...PY, '--auth-method', 'client_secret_basic']);
   walks(gateway, 'Python SDK, revision 2026-07-28', 'modern', [...PY, '--server', 'modern', '--era', 'auto']);
   walks(gateway, 'Python SDK 1.x, everything', 'everything', PY_V1);
+  walks(gateway, 'MCP Inspector, command line', 'everything', program('inspector'));
+  walks(gateway, 'mcp-remote', 'everything', program('mcp-remote'));
   walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V1, ...inChromium('oidc-provider')], { skip: !chromium && 'no Chromium' });
 });
 

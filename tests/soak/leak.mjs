@@ -19,10 +19,9 @@ const options = args({ streams: '20000', wave: '5000', open: null });
 if (options.open) await openStreams(JSON.parse(options.open));
 
 const [total, wave] = [Number(options.streams), Number(options.wave)];
-const interfaces = readdirSync('/sys/class/net').filter((name) => name !== 'lo');
-const namespaces = readFileSync('/proc/net/dev', 'utf8').split('\n').slice(2).map((line) => line.split(':')[0].trim()).filter((name) => name && name !== 'lo');
-if (namespaces.length > 0) {
-  console.error(`run it in a network namespace of its own: unshare --net (there are ${namespaces} of ${interfaces})`);
+const interfaces = readFileSync('/proc/net/dev', 'utf8').split('\n').slice(2).map((line) => line.split(':')[0].trim()).filter((name) => name && name !== 'lo');
+if (interfaces.length > 0) {
+  console.error(`run it in a network namespace of its own: unshare --net (here are ${interfaces})`);
   process.exit(2);
 }
 execFileSync('ip', ['link', 'set', 'lo', 'up']);
@@ -42,6 +41,7 @@ await new Promise((resolve) => upstream.listen(0, '127.0.0.1', 4096, resolve));
 const gateway = await startGateway({
   binary: path.resolve(process.env.SALLYPORT_BIN ?? 'target/release/sallyport'), scratch,
   upstream: { url: `http://127.0.0.1:${upstream.address().port}/mcp`, authMode: 'none' },
+  limits: { streams: wave * 2, requestsPerUser: wave * 2, callsPerRoute: wave * 2 },
 });
 const gatewayPort = new URL(gateway.own).port;
 const { access_token: token } = await signIn(gateway.route, new Browser({ user: 'dev-browser-user', password: '' }));
@@ -52,8 +52,7 @@ let done = 0;
 let ok = true;
 while (done < total) {
   const count = Math.min(wave, total - done);
-  const first = 33000 + (results.length % 2) * 12000; // ports of one wave are not those of the wave before
-  const client = spawn(process.execPath, [process.argv[1], '--open', JSON.stringify({ url: gateway.route, token, count, first })], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const client = spawn(process.execPath, [process.argv[1], '--open', JSON.stringify({ url: gateway.route, token, count })], { stdio: ['ignore', 'pipe', 'inherit'] });
   await new Promise((resolve, reject) => {
     client.stdout.once('data', resolve);
     client.once('exit', (code) => reject(new Error(`the clients ended (${code}) with ${open.size} streams open`)));
@@ -94,10 +93,10 @@ function usage() {
 }
 
 /** The clients of one wave: opens the streams, says so, and waits to be killed. */
-async function openStreams({ url, token: bearer, count, first }) {
+async function openStreams({ url, token: bearer, count }) {
   let opened = 0;
   for (let number = 0; number < count; number++) {
-    const request = http.get(url, { agent: false, localPort: first + number, headers: { Authorization: `Bearer ${bearer}`, Accept: 'text/event-stream' } }, (response) => {
+    const request = http.get(url, { agent: false, headers: { Authorization: `Bearer ${bearer}`, Accept: 'text/event-stream' } }, (response) => {
       if (response.statusCode !== 200) process.exit(3);
       response.once('data', () => { if (++opened === count) process.stdout.write('open\n'); });
     });

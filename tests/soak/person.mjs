@@ -26,7 +26,7 @@ export class Person {
       try {
         return await step();
       } catch (error) {
-        const passing = error instanceof Passing || /answered 50[234]|\(50[234] |ECONNRESET|ECONNREFUSED|socket hang up|fetch failed|terminated|no answer/.test(`${error.message} ${error.cause?.message}`);
+        const passing = error instanceof Passing || /answered (429|50[234])|\(50[234] |ECONNRESET|ECONNREFUSED|socket hang up|fetch failed|terminated|no answer/.test(`${error.message} ${error.cause?.message}`);
         if (!passing || performance.now() > until) throw Object.assign(error, { message: `${what} of ${this.name}: ${error.message}` });
         this.ctx.retried(what);
         await pause(200 + Math.random() * 300);

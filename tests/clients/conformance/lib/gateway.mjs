@@ -5,13 +5,13 @@ import path from 'node:path';
 import { answers } from '../../lib/gateway.mjs';
 import { Child, freePort } from '../../lib/processes.mjs';
 
-/** Starts it before `upstream`, the fields of the route's upstream. `origin` is where a front in between shows it. */
-export async function startGateway({ binary, scratch, upstream, origin, env }) {
+/** Starts it before `upstream`, the fields of the route's upstream. `origin` is where a front in between shows it; `limits` are those of the server. */
+export async function startGateway({ binary, scratch, upstream, origin, env, limits = {} }) {
   mkdirSync(scratch, { recursive: true });
   const [port, adminPort] = [await freePort(), await freePort()];
   const config = {
     server: {
-      listen: [`127.0.0.1:${port}`], adminListen: `127.0.0.1:${adminPort}`, gracePeriodSeconds: 0, threads: 1,
+      listen: [`127.0.0.1:${port}`], adminListen: `127.0.0.1:${adminPort}`, gracePeriodSeconds: 0, threads: 1, limits,
       ...(origin && { publicOrigin: origin }),
     },
     store: { url: `sqlite:${path.join(scratch, 'sallyport.db')}` },
