@@ -177,7 +177,7 @@ impl Scrape {
 
 fn counters(encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
     for group in COUNTERS.chunk_by(|a, b| a.name() == b.name()) {
-        let counts = group.iter().map(|counter| ([counter.label().unwrap_or_default()], counter.value()));
+        let counts = group.iter().map(|counter| (counter.label().into_iter().collect::<Vec<_>>(), counter.value()));
         totals(encoder, group[0].name(), group[0].help(), counts)?;
     }
     let open = whole(OPEN_STREAMS.value());
