@@ -92,7 +92,11 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     let underway = Arc::clone(&parts.underway);
 
     let options = Opt { upgrade: start.upgrade, ..Opt::default() };
-    let mut server = Server::new_with_opt_and_conf(options, server_conf(config));
+    let mut conf = server_conf(config);
+    // A gateway that something other than a signal ends is not the only one in its process, and Pingora's workers without
+    // work stealing find each other by a thread number that a later gateway may get again, with the dead workers behind it.
+    conf.work_stealing = start.shutdown.is_some();
+    let mut server = Server::new_with_opt_and_conf(options, conf);
     let edge = proxy::service(proxy::Gateway::new(parts)?, &server.configuration, &listeners(config))?;
     {
         // After all that can fail: from here on the running process may leave.
