@@ -6,6 +6,8 @@ use std::{
     process::ExitCode,
 };
 
+use rustix::process::{Resource, Rlimit, setrlimit};
+
 use crate::{
     app::{self, Start},
     config::{self, Config},
@@ -22,6 +24,7 @@ pub(super) fn run(path: &Path, upgrade: bool) -> ExitCode {
     for warning in &config.warnings {
         tracing::warn!(event = "mcp_config_warning", "{warning}");
     }
+    refuse_core_files();
     let result = app::run(&config, Start { upgrade, ..Start::default() });
     telemetry::log::flush();
     ended(result)
@@ -67,6 +70,13 @@ pub(super) fn ended(result: anyhow::Result<()>) -> ExitCode {
             complain(&format!("sallyport: {error:#}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Keeps the memory, which holds tokens and keys, out of core files.
+fn refuse_core_files() {
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }) {
+        tracing::warn!(event = "mcp_config_warning", %error, "a crash may write the memory to a core file");
     }
 }
 

@@ -23,10 +23,11 @@ use tokio::{
 
 use crate::support::{Client, TestGateway};
 
-const SOON: Duration = Duration::from_secs(20);
+/// Long enough for a slow machine.
+pub const SOON: Duration = Duration::from_secs(20);
 
 /// An MCP server that keeps a GET open after one event, and answers a POST after `pause`.
-async fn upstream(pause: Duration) -> String {
+pub async fn upstream(pause: Duration) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
@@ -54,12 +55,13 @@ async fn upstream(pause: Duration) -> String {
     format!("http://{address}/")
 }
 
-fn route(url: &str) -> serde_json::Value {
+/// One route to it.
+pub fn route(url: &str) -> serde_json::Value {
     json!([{"path": "/mcp/one", "operationId": "one", "upstream": {"url": url, "authMode": "none"}}])
 }
 
 /// A connection on which a request for a stream was sent, and its first event read.
-async fn open_stream(client: &Client, access: &str) -> TcpStream {
+pub async fn open_stream(client: &Client, access: &str) -> TcpStream {
     let host = client.origin.strip_prefix("http://").unwrap();
     let mut stream = TcpStream::connect(host).await.unwrap();
     let request = format!(

@@ -35,6 +35,7 @@ mod revoke;
 mod secrets;
 mod support;
 mod telemetry;
+mod together;
 mod token;
 mod token_refresh;
 mod user_key;

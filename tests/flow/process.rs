@@ -30,3 +30,12 @@ async fn without_a_handover_socket_nothing_is_handed_over() {
     let told = String::from_utf8_lossy(&upgrade.stderr).into_owned();
     assert!(told.contains("server.upgradeSocket"), "{told}");
 }
+
+/// Tokens and keys are in the memory of the process.
+#[tokio::test]
+async fn no_core_file_is_written() {
+    let (gateway, _log) = TestGateway::with_log(json!({})).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", gateway.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().skip(4).take(2).collect::<Vec<_>>(), ["0", "0"], "{core}");
+}

@@ -143,6 +143,12 @@ impl TestGateway {
         }
     }
 
+    /// The id of the process.
+    pub fn pid(&self) -> u32 {
+        let Some(Running::Elsewhere(process)) = &self.running else { panic!("not a process") };
+        process.id()
+    }
+
     /// Sends a signal to the process.
     pub fn signal(&self, name: &str) {
         let Some(Running::Elsewhere(process)) = &self.running else { panic!("not a process") };
