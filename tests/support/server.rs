@@ -53,6 +53,8 @@ impl RunningServer {
         let (gateway, store) = builder.build(Arc::new(AtomicBool::new(false)));
         let mut conf = ServerConf { threads: 1, grace_period_seconds: Some(0), ..ServerConf::default() };
         proxy::configure(&mut conf);
+        // Several servers in one process: see `app::run`.
+        conf.work_stealing = true;
         let mut server = Server::new_with_opt_and_conf(None, conf);
         server.bootstrap();
         let listener = Listener { address: address.to_string(), tls };
