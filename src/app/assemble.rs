@@ -7,7 +7,7 @@ use std::{
     sync::{Arc, atomic::AtomicBool},
 };
 
-use anyhow::{Context, bail};
+use anyhow::Context;
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
@@ -30,7 +30,7 @@ use crate::{
     telemetry::Telemetry,
     throttle::{self, Throttle},
     upstream::{
-        self,
+        self, IdJag,
         authorization::{AuthorizationClient, Discovery},
         client_key::ClientKey,
         connect::{self, Connect},
@@ -78,6 +78,7 @@ pub(super) fn gateway(
             base_path: base_path.clone(),
             session_ttl: config.browser_login.session_ttl,
             state_ttl: config.browser_login.state_ttl,
+            keep_tokens: config.routes.iter().any(|route| route.upstream.auth.mode() == config::AuthMode::IdJag),
         },
         Arc::clone(&store),
         Arc::clone(&key_ring),
@@ -109,6 +110,7 @@ pub(super) fn gateway(
         Arc::clone(&servers),
     ));
     let throttle = Arc::new(Throttle::new(rate_limits(config), clock.clone()));
+    let credentials = Arc::new(IdJag::new(Arc::clone(&connections), Arc::clone(&identity), clock.clone()));
     let authorization_server = AuthorizationServer::new(
         authorization_server::Settings {
             base_path: base_path.clone(),
@@ -147,7 +149,7 @@ pub(super) fn gateway(
         routes,
         policies,
         servers,
-        credentials: Arc::new(connections),
+        credentials,
         origin_rules: OriginRules {
             public_origins: config.server.public_origins.iter().map(origin).collect::<anyhow::Result<_>>()?,
             trusted_proxies: config.server.trusted_proxies.clone(),
@@ -264,7 +266,7 @@ fn server(config: &Config, upstream: &config::Upstream) -> anyhow::Result<upstre
             scheme: key.scheme.clone(),
             help: key.help.clone(),
         })),
-        config::UpstreamAuth::IdJag(_) => bail!("authMode `id-jag` of the upstream `{}` is not available", upstream.id),
+        config::UpstreamAuth::IdJag(oauth) => upstream::CredentialSource::IdJag(Arc::new(oauth_settings(oauth))),
     };
     Ok(upstream::Server {
         id: upstream.id.clone(),

@@ -40,21 +40,13 @@ pub(super) fn migrate(path: &Path) -> ExitCode {
     ended(app::migrate(&config))
 }
 
-/// Loads a configuration that this program can serve; otherwise says on standard error what is wrong.
+/// Loads a configuration; otherwise says on standard error what is wrong.
 pub(super) fn load(path: &Path) -> Result<Config, ExitCode> {
     let environment = |name: &str| std::env::var(name).ok();
-    let refusal = match config::load(config::Source::Path(path.to_owned()), &environment) {
-        Ok(config) => {
-            let unavailable = config::unavailable(&config);
-            if unavailable.is_empty() {
-                return Ok(config);
-            }
-            unavailable.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
-        }
-        Err(error) => error.to_string(),
-    };
-    complain(&refusal);
-    Err(ExitCode::from(WRONG_CONFIGURATION))
+    config::load(config::Source::Path(path.to_owned()), &environment).map_err(|error| {
+        complain(&error.to_string());
+        ExitCode::from(WRONG_CONFIGURATION)
+    })
 }
 
 /// Says on standard error why the program ends.

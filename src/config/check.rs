@@ -9,7 +9,6 @@ use ipnet::IpNet;
 use crate::config::at::{At, AtSecret, State};
 use crate::config::parse;
 use crate::config::problem::{Fault, Place, Problem};
-use crate::config::unavailable::Feature;
 use crate::crypto::Secret;
 
 /// Collects what the checks find.
@@ -22,8 +21,8 @@ pub struct Check {
     pub problems: Vec<Problem>,
     /// What does not.
     pub warnings: Vec<Problem>,
-    /// What the file asks for that a version of the program may not do.
-    pub features: Vec<(Feature, Place)>,
+    /// Where `authMode: id-jag` is asked for, which not every identity provider can do.
+    pub id_jag: Vec<Place>,
 }
 
 impl Check {

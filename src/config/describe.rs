@@ -6,7 +6,6 @@ use crate::config::file::Provider;
 use crate::config::identity::{Identity, Oidc};
 use crate::config::origin::Origin;
 use crate::config::route::Route;
-use crate::config::unavailable::unavailable;
 use crate::config::{Config, Store};
 
 /// The configuration in words: who reaches what under which URL, and what to register at other servers.
@@ -115,18 +114,12 @@ fn route(out: &mut String, route: &Route, config: &Config, origins: &Origins) ->
 }
 
 fn notes(out: &mut String, config: &Config) -> std::fmt::Result {
-    let missing = unavailable(config);
-    for (title, problems) in [("Warnings", &config.warnings), ("Not available in this version", &missing)] {
-        if problems.is_empty() {
-            continue;
-        }
-        writeln!(out)?;
-        writeln!(out, "{title}")?;
-        for problem in problems {
-            writeln!(out, "  {}:{problem}", config.name)?;
-        }
+    if config.warnings.is_empty() {
+        return Ok(());
     }
-    Ok(())
+    writeln!(out)?;
+    writeln!(out, "Warnings")?;
+    config.warnings.iter().try_for_each(|problem| writeln!(out, "  {}:{problem}", config.name))
 }
 
 /// The origins to show.

@@ -1,12 +1,14 @@
-//! `gateway.idJagIssuers`: whose identity assertions are believed.
+//! Identity assertions (ID-JAG): whose are believed (`gateway.idJagIssuers`), and what `authMode: id-jag` needs.
 
 use url::Url;
 
 use crate::config::at::At;
 use crate::config::check::Check;
 use crate::config::file;
-use crate::config::identity::issuer_url;
+use crate::config::file::Provider;
+use crate::config::identity::{Identity, issuer_url};
 use crate::config::parse;
+use crate::config::problem::Fault;
 
 /// An identity provider whose identity assertions clients may redeem.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,5 +34,27 @@ impl IdJagIssuer {
             }
         }
         issuers
+    }
+}
+
+/// `authMode: id-jag` needs an identity provider that can speak for people who have left the browser.
+pub fn check_identity(identity: Option<&Identity>, check: &mut Check) {
+    let (unable, can_refresh) = match identity {
+        Some(Identity::Oidc(oidc)) if oidc.provider != Provider::WorkOs => {
+            (None, oidc.scope.split(' ').any(|scope| scope == "offline_access"))
+        }
+        Some(Identity::Oidc(_)) => (Some("id-jag with provider `workos`"), false),
+        Some(Identity::Dev { .. }) => (Some("id-jag with provider `dev`"), false),
+        None => return,
+    };
+    for place in std::mem::take(&mut check.id_jag) {
+        match unable {
+            Some(given) => {
+                let expected = "an identity provider that gives out identity assertions, which dev and workos do not";
+                check.report(&place, Fault::Invalid { given: given.to_owned(), expected });
+            }
+            None if !can_refresh => check.warn(&place, Fault::NoRefreshToken),
+            None => {}
+        }
     }
 }

@@ -26,7 +26,6 @@ mod source;
 mod store;
 mod telemetry;
 mod tree;
-mod unavailable;
 mod upstream;
 
 pub use access::{Access, ClaimRule};
@@ -45,7 +44,6 @@ pub use server::{BasePath, Listener, ListenerTls, Server};
 pub use source::{Source, find};
 pub use store::{EncryptionKey, Outbound, Store};
 pub use telemetry::{EventsFile, Otlp, Telemetry};
-pub use unavailable::{Feature, unavailable};
 pub use upstream::{
     ClientAuth, ClientCertificate, ClientRegistration, HttpVersion, Prompt, ResourceParameter, Upstream, UpstreamAuth,
     UpstreamOauth, UpstreamTls, UserKey,
@@ -90,8 +88,6 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// What is allowed but probably not meant.
     pub warnings: Vec<Problem>,
-    /// What the file asks for and where, for [`unavailable`].
-    features: Vec<(Feature, Place)>,
 }
 
 /// Loads and validates a configuration; `env` gives the variables of `$env(NAME)`.
@@ -110,7 +106,7 @@ pub fn load(source: Source, env: &dyn Fn(&str) -> Option<String>) -> Result<Conf
     match config {
         Some(config) if check.problems.is_empty() => {
             check.warnings.sort_by(|a, b| a.place.cmp(&b.place));
-            Ok(Config { warnings: check.warnings, features: check.features, ..config })
+            Ok(Config { warnings: check.warnings, ..config })
         }
         _ => Err(Error::invalid(name, check.problems)),
     }
@@ -128,6 +124,7 @@ impl Config {
         let gateway = Gateway::check(&file.gateway, check);
         let rate_limits = RateLimits::check(&file.rate_limits, check);
         let routes = Route::check_all(&file.routes, &server.base_path, check);
+        id_jag::check_identity(identity.as_ref(), check);
         let log = Log::check(&file.log);
         let telemetry = Telemetry::check(&file.telemetry, check);
         Some(Self {
@@ -145,7 +142,6 @@ impl Config {
             log,
             telemetry,
             warnings: Vec::new(),
-            features: Vec::new(),
         })
     }
 }

@@ -151,12 +151,6 @@ pub enum Fault {
         /// The listener that is not a loopback address.
         listener: std::net::SocketAddr,
     },
-    /// Something valid that this version of the program does not do.
-    #[error("{feature} is not available in this version")]
-    Unavailable {
-        /// What was asked for.
-        feature: &'static str,
-    },
     /// Warning: a secret that stands in the file itself.
     #[error("a secret stands in the configuration file; use $env(NAME) or $file(path)")]
     LiteralSecret,
@@ -166,6 +160,11 @@ pub enum Fault {
         /// The value that makes it useless.
         given: String,
     },
+    /// Warning: `authMode: id-jag` without `offline_access`.
+    #[error(
+        "`identity.scope` has no offline_access: when the ID token ends, often after minutes, people have to sign in again"
+    )]
+    NoRefreshToken,
     /// Warning: an origin over plain http that is not this machine.
     #[error("{given} is not https: tokens travel unencrypted to it")]
     PlainHttp {

@@ -128,7 +128,13 @@ impl Identity {
             }
         };
         match provider.finish(code, &login.redirect_uri, &login.nonce, verifier.as_ref()).await {
-            Ok(claims) => self.finish_login(request, taken, user_of(claims)).await,
+            Ok(claims) => {
+                let subject = SubjectId::derive(&claims.issuer, &claims.subject);
+                if let Err(error) = self.keep_tokens(&subject, &claims).await {
+                    return store_trouble(request, &error);
+                }
+                self.finish_login(request, taken, user_of(claims)).await
+            }
             Err(error) => Self::provider_trouble(request, &error),
         }
     }

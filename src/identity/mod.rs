@@ -7,6 +7,7 @@ mod login;
 pub mod oidc;
 mod session;
 mod sign_out;
+mod subject_token;
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -15,6 +16,7 @@ use http::Method;
 pub use error_page::{Trouble, log_store_failure, page_response, store_trouble, trouble_page};
 pub use login::{Then, setup_location};
 pub use session::SignedIn;
+pub use subject_token::{NoAssertion, Wanted};
 
 use crate::{
     clock::Clock,
@@ -43,6 +45,8 @@ pub struct Settings {
     pub session_ttl: Duration,
     /// How long a login may take.
     pub state_ttl: Duration,
+    /// Whether a route needs the identity provider's tokens later (`authMode: id-jag`).
+    pub keep_tokens: bool,
 }
 
 /// Signs people in and out.

@@ -65,6 +65,8 @@ pub enum Failure {
     TooManyRequests,
     /// The gateway has too much under way at once.
     Overloaded,
+    /// The identity provider or the upstream's authorization server does not let this person in.
+    CredentialDenied,
     /// This process leaves, and another one serves instead.
     Leaving,
     /// A fault of the gateway itself.
@@ -142,7 +144,7 @@ impl Failure {
             Self::BadTarget | Self::BadHost | Self::BadRequest | Self::BadProtocolVersion | Self::BadMcpHeader => {
                 StatusCode::BAD_REQUEST
             }
-            Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::ForeignOrigin | Self::CredentialDenied => StatusCode::FORBIDDEN,
             Self::NotFound | Self::UnknownSession => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -192,6 +194,7 @@ impl Failure {
             Self::CredentialUnavailable(_) => "credential_unavailable",
             Self::TooManyRequests => "too_many_requests",
             Self::Overloaded => "overloaded",
+            Self::CredentialDenied => "credential_denied",
             Self::Leaving => "leaving",
             Self::Internal => "internal",
         }
@@ -225,6 +228,9 @@ impl Failure {
             Self::CredentialUnavailable(_) => "The credential for the upstream cannot be renewed at the moment.",
             Self::TooManyRequests => "Too many requests of this user are under way.",
             Self::Overloaded => "The gateway has too much to do at the moment.",
+            Self::CredentialDenied => {
+                "Your organization's identity provider, or the upstream, does not allow this access."
+            }
             Self::Leaving => "This instance of the gateway is stopping.",
             Self::Internal => "The gateway failed to handle the request.",
         }
@@ -240,6 +246,7 @@ impl Failure {
             | Self::UpstreamUnreadable
             | Self::UpstreamUnauthorized
             | Self::UpstreamRedirect
+            | Self::CredentialDenied
             | Self::CredentialUnavailable(_) => Fault::Upstream,
             Self::Overloaded | Self::Leaving | Self::Internal => Fault::Gateway,
             _ => Fault::Client,

@@ -149,6 +149,7 @@ impl Gateway {
                 Err(NoCredential::ConnectRequired(need)) => {
                     return Ok(Step::Answer(self.connection_required(session, exchange, need).await?));
                 }
+                Err(NoCredential::Denied) => return Err(Failure::CredentialDenied.into()),
                 Err(NoCredential::Unavailable { retry_after }) => {
                     return Err(Failure::credential_unavailable(retry_after).into());
                 }

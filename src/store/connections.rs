@@ -42,6 +42,16 @@ pub struct ConnectionKey {
     pub upstream_id: String,
 }
 
+impl ConnectionKey {
+    /// The place of the sealed tokens: moved to another person's row, they do not open.
+    pub fn sealing_context(&self) -> String {
+        match &self.owner {
+            Owner::User(subject) => format!("connections/tokens/user/{subject}/{}", self.upstream_id),
+            Owner::Shared => format!("connections/tokens/shared/{}", self.upstream_id),
+        }
+    }
+}
+
 /// Whether a connection can be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConnectionState {

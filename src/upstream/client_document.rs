@@ -184,6 +184,7 @@ pub(super) fn auth_profile_id(server: &Server) -> String {
     let mode = match server.credential {
         CredentialSource::SharedOauth(_) => "shared-oauth",
         CredentialSource::UserKey(_) => "user-key",
+        CredentialSource::IdJag(_) => "id-jag",
         _ => "user-oauth",
     };
     format!("{}:{mode}", server.id)

@@ -20,6 +20,8 @@ pub enum CredentialSource {
     SharedOauth(Arc<OauthSettings>),
     /// Every person's own API key.
     UserKey(Arc<KeySettings>),
+    /// A token of the person, had with an assertion of the identity provider.
+    IdJag(Arc<OauthSettings>),
 }
 
 /// The headers that a permitted call carries upstream. Only a [`Permit`] gets one.
@@ -35,7 +37,7 @@ impl CredentialSource {
         match self {
             Self::None => Some(Credential { headers: None, version: 0 }),
             Self::Headers(headers) => Some(Credential { headers: Some(Arc::clone(headers)), version: 0 }),
-            Self::UserOauth(_) | Self::SharedOauth(_) | Self::UserKey(_) => None,
+            Self::UserOauth(_) | Self::SharedOauth(_) | Self::UserKey(_) | Self::IdJag(_) => None,
         }
     }
 }

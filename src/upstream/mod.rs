@@ -7,6 +7,7 @@ pub mod connect;
 pub mod connections;
 mod credential;
 mod credentials;
+mod id_jag;
 mod key_settings;
 mod need;
 mod oauth_settings;
@@ -15,6 +16,7 @@ mod server;
 
 pub use credential::{Credential, CredentialSource};
 pub use credentials::{ConnectLink, Credentials};
+pub use id_jag::IdJag;
 pub use key_settings::KeySettings;
 pub use need::{Need, NoCredential};
 pub use oauth_settings::{ClientAuthentication, OauthSettings, Prompt, Registration, Resource};

@@ -13,6 +13,7 @@ mod consent;
 mod endpoints;
 mod health;
 mod id_jag;
+mod id_jag_upstream;
 mod imports;
 mod keys;
 mod leaving;

@@ -186,6 +186,13 @@ fn bad_lists_of_routes_are_refused() {
             "routes: a list does not fit: expected at least one",
         ),
         ("identity: {provider: dev}\nroutes: {}\n".to_owned(), "2:9", "routes: expected a list, found a mapping"),
+        (
+            "identity: {provider: oidc, issuer: \"https://a\", clientId: x, scope: openid offline_access}\nroutes:\n  - \
+             {path: /a, operationId: a, upstream: {url: \"https://a\", authMode: id-jag}}\n"
+                .to_owned(),
+            "3:42",
+            "mode `manual` with a client id: for id-jag the identity provider must know",
+        ),
     ]);
 }
 
@@ -194,6 +201,11 @@ fn bad_upstreams_are_refused() {
     let rows = [
         ("authmode: none", "7:7", "routes[0].upstream.authmode: unknown key; did you mean `authMode`?"),
         ("authMode: user_oauth", "7:17", "did you mean `user-oauth`?"),
+        (
+            "authMode: id-jag\n      clientRegistration: {mode: manual, clientId: x}",
+            "7:17",
+            "id-jag with provider `dev` does not fit: expected an identity provider that gives out",
+        ),
         ("authMode: oauth", "7:17", "allowed: user-oauth, shared-oauth, user-key, id-jag, header, none"),
         ("id: \"a/b\"", "7:11", "an id of letters, digits and ._-"),
         ("id: \"..\"", "7:11", "an id of letters"),

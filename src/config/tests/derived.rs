@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::{load_text, load_valid, with_identity, with_sections, with_upstream};
 use crate::config::{
-    AllowedOrigin, AuthMode, ClientAuth, ClientRegistration, Config, HttpVersion, Identity, LogFormat, LogLevel,
-    Prompt, ResourceParameter, Store, Upstream, UpstreamAuth, UpstreamOauth, describe, unavailable,
+    AllowedOrigin, AuthMode, ClientAuth, ClientRegistration, HttpVersion, Identity, LogFormat, LogLevel, Prompt,
+    ResourceParameter, Store, Upstream, UpstreamAuth, UpstreamOauth, describe,
 };
 
 fn upstream(keys: &str) -> Upstream {
@@ -57,9 +57,7 @@ fn defaults_are_those_of_the_contract() {
 fn null_and_empty_sections_mean_not_set() {
     let text =
         with_sections("server:\nstore: {url: }\noutbound: {caFile: null}\nlog: {}\ntelemetry: {otlpEndpoint: null}");
-    let features = Vec::new();
-    let explicit = Config { features: Vec::new(), ..load_valid(&text) };
-    assert_eq!(explicit, Config { features, ..load_valid(&with_sections("")) });
+    assert_eq!(load_valid(&text), load_valid(&with_sections("")));
 }
 
 #[test]
@@ -241,14 +239,6 @@ fn no_secret_is_in_the_debug_output_or_the_description() {
     let printed = format!("{config:?} {}", describe(&config));
     assert!(!printed.contains("s3cr3t-v4lue"), "{printed}");
     assert!(!printed.contains("[0, 1, 2"), "{printed}");
-}
-
-#[test]
-fn what_the_program_cannot_do_yet_is_named_with_its_place() {
-    let config = load_valid(&with_upstream("authMode: id-jag"));
-    let lines: Vec<String> = unavailable(&config).iter().map(ToString::to_string).collect();
-    assert_eq!(lines, ["7:17: routes[0].upstream.authMode: authMode `id-jag` is not available in this version"]);
-    assert_eq!(unavailable(&load_valid(&with_sections(""))), []);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use proptest::prelude::*;
 
 use super::load_text;
-use crate::config::{Error, describe, unavailable};
+use crate::config::{Error, describe};
 
 /// Pieces that reach deeper than random characters do.
 const PIECES: &[&str] = &[
@@ -67,7 +67,6 @@ fn check(text: &str) -> Result<(), TestCaseError> {
     match load_text(text) {
         Ok(config) => {
             describe(&config);
-            unavailable(&config);
         }
         Err(Error::Invalid { problems, name }) => {
             prop_assert!(!problems.is_empty(), "{name}: refused without a reason: {text:?}");

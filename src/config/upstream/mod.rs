@@ -18,10 +18,9 @@ pub use user_key::UserKey;
 use crate::config::at::{At, State};
 use crate::config::check::Check;
 use crate::config::file;
-use crate::config::file::{AuthMode, Scalar};
+use crate::config::file::{AuthMode, RegistrationMode, Scalar};
 use crate::config::parse;
 use crate::config::problem::{Fault, Hint};
-use crate::config::unavailable::Feature;
 
 /// The MCP server behind a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +108,7 @@ impl UpstreamAuth {
 
     /// Whether there are connections, which people make by OAuth.
     pub const fn has_connections(&self) -> bool {
-        matches!(self, Self::UserOauth(_) | Self::SharedOauth(_) | Self::IdJag(_))
+        matches!(self, Self::UserOauth(_) | Self::SharedOauth(_))
     }
 }
 
@@ -170,7 +169,6 @@ fn auth(file: &file::Upstream, check: &mut Check) -> UpstreamAuth {
         State::Value(mode) => *mode,
         State::Broken => return UpstreamAuth::None,
     };
-    check.features.push((Feature::AuthMode(mode), file.auth_mode.place.clone()));
     let headers = headers::check(&file.headers, mode, check);
     let user_key = UserKey::check(&file.user_key, mode, check);
     match mode {
@@ -179,7 +177,15 @@ fn auth(file: &file::Upstream, check: &mut Check) -> UpstreamAuth {
         AuthMode::UserOauth => UpstreamAuth::UserOauth(oauth),
         AuthMode::SharedOauth => UpstreamAuth::SharedOauth(oauth),
         AuthMode::UserKey => UpstreamAuth::UserKey(user_key),
-        AuthMode::IdJag => UpstreamAuth::IdJag(oauth),
+        AuthMode::IdJag => {
+            check.id_jag.push(file.auth_mode.place.clone());
+            if file.client_registration.mode.get() != Some(&RegistrationMode::Manual) {
+                let needs = "mode `manual` with a client id: for id-jag the identity provider must know who the gateway is \
+                             at the upstream";
+                check.report(&file.client_registration.mode.place, Fault::Missing { needs });
+            }
+            UpstreamAuth::IdJag(oauth)
+        }
     }
 }
 

@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde_json::{Map, Value};
 
-use crate::crypto::Secret;
+use super::signed::date;
+use crate::{clock::Timestamp, crypto::Secret};
 
 /// What a verified ID token, and the `UserInfo` endpoint where it was asked, say about a person; only [`Provider::finish`](super::Provider::finish) makes one.
 #[derive(Clone)]
@@ -31,6 +32,11 @@ pub struct IdentityClaims {
 }
 
 impl IdentityClaims {
+    /// When the ID token ends.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        date(&self.claims, "exp").map(Timestamp::from_seconds)
+    }
+
     pub(super) fn new(issuer: &str, subject: String, claims: Map<String, Value>, tokens: Tokens) -> Self {
         let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
         Self {

@@ -68,6 +68,9 @@ pub enum Error {
         /// The status.
         status: StatusCode,
     },
+    /// The answer to a token exchange is something else than an identity assertion.
+    #[error("the token endpoint of the identity provider gave something else than an identity assertion")]
+    NotAnAssertion,
     /// The ID token can't be trusted.
     #[error("the ID token was refused: {0}")]
     IdToken(#[from] IdTokenError),
@@ -79,6 +82,17 @@ impl Error {
         self.to_string()
     }
 
+    /// Whether the same may work later without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Discovery(_) | Self::Keys(_) | Self::UserInfo(_) | Self::Exchange(_) => true,
+            Self::NotATokenResponse { status } | Self::Refused { status, .. } => {
+                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            }
+            _ => false,
+        }
+    }
+
     /// What the person at the browser is told.
     pub fn user_sentence(&self) -> &'static str {
         match self {
@@ -88,9 +102,11 @@ impl Error {
             | Self::Exchange(_)
             | Self::NotATokenResponse { .. } => "The sign-in service can't be reached at the moment.",
             Self::Refused { code, .. } if code == "invalid_grant" => "The sign-in took too long or was already used.",
-            Self::Issuer(_) | Self::IssuerMismatch { .. } | Self::Endpoint { .. } | Self::Refused { .. } => {
-                "The sign-in service and this gateway are not set up for each other."
-            }
+            Self::Issuer(_)
+            | Self::IssuerMismatch { .. }
+            | Self::Endpoint { .. }
+            | Self::NotAnAssertion
+            | Self::Refused { .. } => "The sign-in service and this gateway are not set up for each other.",
             Self::CallbackIssuer { .. } | Self::IdToken(_) | Self::UserInfoSubject | Self::UserInfoTooLarge => {
                 "The answer of the sign-in service could not be verified."
             }

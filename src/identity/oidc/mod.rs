@@ -13,6 +13,7 @@ mod kept;
 mod metadata;
 mod provider;
 pub(in crate::identity) mod signed;
+mod token_exchange;
 mod userinfo;
 mod workos;
 

@@ -192,13 +192,8 @@ impl Provider {
             return self.finish_at_workos(&metadata, &redemption).await;
         }
         let tokens = self.redeem(&metadata, &redemption).await.inspect_err(|error| self.distrust_metadata(error))?;
-        let expected = Expected {
-            issuers: &self.issuers,
-            client_id: &self.settings.client_id,
-            nonce,
-            access_token: tokens.access.as_ref().map(Secret::expose),
-            now: self.clock.now(),
-        };
+        let access_token = tokens.access.as_ref().map(Secret::expose);
+        let expected = Expected { nonce: Some(nonce), access_token, ..self.expected() };
         let verified = self.verify(&metadata, |keys| id_token::verify(tokens.id.expose(), keys, &expected));
         let Verified { subject, mut claims } = verified.await?;
         if let Some(url) = metadata.userinfo.as_ref().filter(|_| userinfo::is_wanted(&self.settings.scope, &claims)) {
@@ -227,11 +222,7 @@ impl Provider {
     /// Providers that do not say are asked the usual way first; several let the operator choose, and Auth0 and `OneLogin`
     /// refuse the other one. Who we are is checked before the code is looked at, so the code survives that.
     async fn redeem(&self, metadata: &Metadata, redemption: &Redemption<'_>) -> Result<Tokens, Error> {
-        let in_body = match metadata.secret_in {
-            SecretIn::Header => false,
-            SecretIn::Body => true,
-            SecretIn::Either => self.secret_in_body.load(Ordering::Relaxed),
-        };
+        let in_body = self.secret_goes_in_body(metadata);
         let attempt = |in_body| {
             exchange::redeem(&self.client, metadata, self.at_token_endpoint(in_body), redemption, self.limits())
         };
@@ -247,13 +238,41 @@ impl Provider {
         }
     }
 
-    fn at_token_endpoint(&self, secret_in_body: bool) -> exchange::Client<'_> {
+    /// Where the token endpoint takes the secret, as far as it says or was found out.
+    pub(super) fn secret_goes_in_body(&self, metadata: &Metadata) -> bool {
+        match metadata.secret_in {
+            SecretIn::Header => false,
+            SecretIn::Body => true,
+            SecretIn::Either => self.secret_in_body.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What every ID token for us must say; the rest is of one login.
+    pub(super) fn expected(&self) -> Expected<'_> {
+        Expected {
+            issuers: &self.issuers,
+            client_id: &self.settings.client_id,
+            nonce: None,
+            access_token: None,
+            now: self.clock.now(),
+        }
+    }
+
+    pub(super) fn issuer(&self) -> &str {
+        &self.settings.issuer
+    }
+
+    pub(super) const fn outbound(&self) -> &outbound::Client {
+        &self.client
+    }
+
+    pub(super) fn at_token_endpoint(&self, secret_in_body: bool) -> exchange::Client<'_> {
         let ProviderSettings { client_id, client_secret, .. } = &self.settings;
         exchange::Client { id: client_id, secret: client_secret.as_ref(), secret_in_body }
     }
 
     /// Verifies with the keys at hand, and once more with fresh ones if the provider may have rotated them.
-    async fn verify(
+    pub(super) async fn verify(
         &self,
         metadata: &Metadata,
         check: impl Fn(&KeySet) -> Result<Verified, IdTokenError>,
@@ -278,7 +297,7 @@ impl Provider {
         Ok(KeySet::new(document.body))
     }
 
-    async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
+    pub(super) async fn metadata(&self) -> Result<Arc<Metadata>, Error> {
         let settings = &self.settings;
         self.metadata
             .load(async {
@@ -298,7 +317,7 @@ impl Provider {
         }
     }
 
-    fn limits(&self) -> Limits {
+    pub(super) const fn limits(&self) -> Limits {
         Limits { body: MAX_DOCUMENT, timeout: self.settings.timeout }
     }
 }

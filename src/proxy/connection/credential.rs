@@ -44,6 +44,7 @@ impl Gateway {
                 PingoraError::explain(ErrorType::Custom("Renewed"), "the credential was renewed")
             }
             Err(NoCredential::ConnectRequired(need)) => exchange.require_connection(need),
+            Err(NoCredential::Denied) => exchange.fail(Failure::CredentialDenied),
             Err(NoCredential::Unavailable { retry_after }) => {
                 exchange.fail(Failure::credential_unavailable(retry_after))
             }

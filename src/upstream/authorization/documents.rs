@@ -41,6 +41,8 @@ pub(super) struct ServerMetadata {
     pub(super) authorization_response_iss_parameter_supported: bool,
     #[serde(default, deserialize_with = "flag")]
     pub(super) client_id_metadata_document_supported: bool,
+    #[serde(default, deserialize_with = "texts")]
+    pub(super) authorization_grant_profiles_supported: Vec<String>,
 }
 
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {

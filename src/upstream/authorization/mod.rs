@@ -26,7 +26,7 @@ pub use callback::{Error as CallbackError, check_callback};
 pub use client::{AuthorizationClient, RegisteredClient};
 pub use discovery::{Discovery, Error as DiscoveryError};
 pub use registration::{Error as RegistrationError, Registrant};
-pub use request::{AuthorizationRequest, AuthorizationUrl, authorization_url, scopes};
+pub use request::{AuthorizationRequest, AuthorizationUrl, authorization_url, resource, scopes};
 pub use server::AuthorizationServer;
 pub use token_response::Tokens;
 pub use tokens::{CodeExchange, Error as TokenError, Revocation, TokenKind};

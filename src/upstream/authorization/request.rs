@@ -96,7 +96,7 @@ pub fn scopes(server: &AuthorizationServer, settings: &OauthSettings, extra: &st
 }
 
 /// The `resource` of every request to this server (RFC 8707 section 2).
-pub(super) fn resource<'a>(server: &'a AuthorizationServer, settings: &'a OauthSettings) -> Option<&'a str> {
+pub fn resource<'a>(server: &'a AuthorizationServer, settings: &'a OauthSettings) -> Option<&'a str> {
     match &settings.resource {
         Resource::Send => Some(&server.resource),
         Resource::Omit => None,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 use super::{discovery::Error, documents::ServerMetadata, fault::loggable, well_known::same_issuer};
+use crate::oauth::metadata::ID_JAG;
 
 /// The authorization server of an upstream, and what the upstream says about itself.
 ///
@@ -37,6 +38,9 @@ pub struct AuthorizationServer {
     pub iss_supported: bool,
     /// Whether it takes the URL of a metadata document as a client id.
     pub cimd_supported: bool,
+    /// Whether it redeems identity assertions (ID-JAG).
+    #[serde(default)]
+    pub takes_id_jag: bool,
 }
 
 /// What is known of the upstream itself.
@@ -88,6 +92,7 @@ impl AuthorizationServer {
             resource: upstream.resource.clone(),
             iss_supported: metadata.authorization_response_iss_parameter_supported,
             cimd_supported: metadata.client_id_metadata_document_supported,
+            takes_id_jag: metadata.authorization_grant_profiles_supported.iter().any(|profile| profile == ID_JAG),
         };
         let announced = &metadata.code_challenge_methods_supported;
         // Only silence can be assumed to mean S256; a list without it says that there is none.

@@ -26,6 +26,7 @@ pub struct Tokens {
 pub(super) enum Grant {
     Code,
     RefreshToken,
+    Assertion,
 }
 
 /// Reads an answer. What decides is whether there is an access token, not the status: Supabase sends 201 with tokens,
@@ -110,6 +111,8 @@ fn is_end(error: &UpstreamError, grant: Grant) -> bool {
     let code = error.code();
     // After `invalid_grant` come the words of GitHub, Slack and Supabase.
     match grant {
+        // The assertion alone is over; another one may do.
+        Grant::Assertion => code == "invalid_grant",
         Grant::Code => matches!(code, "invalid_grant" | "bad_verification_code" | "invalid_code" | "code_already_used"),
         Grant::RefreshToken => match code {
             "invalid_grant"

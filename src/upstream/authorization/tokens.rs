@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     crypto::Secret,
+    oauth::metadata::JWT_BEARER,
     outbound,
     upstream::{OauthSettings, Resource},
 };
@@ -118,6 +119,11 @@ impl Error {
         !matches!(self, Self::Ended { .. } | Self::ClientRejected { .. })
     }
 
+    /// Whether the very same may work later without anybody changing anything.
+    pub const fn is_temporary(&self) -> bool {
+        matches!(self, Self::Busy { .. } | Self::NotATokenResponse { .. } | Self::Unreachable(_))
+    }
+
     /// How long the authorization server asks to be left alone.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -212,6 +218,19 @@ impl AuthorizationClient {
         let mut tokens = self.ask(server, client, form, Grant::RefreshToken, settings).await?;
         tokens.refresh_token.get_or_insert_with(|| Secret::new(refresh_token));
         Ok(tokens)
+    }
+
+    /// Redeems an identity assertion (RFC 7523 section 2.1) at the one server that it was made for.
+    pub async fn redeem_assertion(
+        &self,
+        server: &AuthorizationServer,
+        client: &RegisteredClient,
+        assertion: &Secret,
+        settings: &OauthSettings,
+    ) -> Result<Tokens, Error> {
+        let mut form = vec![("grant_type", JWT_BEARER), ("assertion", assertion.expose())];
+        form.extend(request::resource(server, settings).map(|resource| ("resource", resource)));
+        self.ask(server, client, form, Grant::Assertion, settings).await
     }
 
     /// Revokes a token (RFC 7009 section 2).

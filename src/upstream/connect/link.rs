@@ -13,7 +13,7 @@ use crate::{
     routes::Route,
     store::{ClientId, InteractionId, Owner},
     upstream::{
-        Need, Server, authorization,
+        CredentialSource, Need, Server, authorization,
         connections::{connect_path, key_for, key_settings, oauth_settings, ticket},
     },
     web::{Request, Response},
@@ -45,6 +45,9 @@ impl Connect {
         let redirect = matches!(params.get("redirect"), Ok(Some("true")));
         if !redirect && !accepts_html(request) {
             return payload(route, server, request);
+        }
+        if let CredentialSource::IdJag(_) = server.credential {
+            return self.sign_in_again(request, &params, &ticket.subject).await;
         }
         let signed_in = match self.signed_in_or_login(request).await {
             Ok(signed_in) => signed_in,
@@ -242,7 +245,7 @@ impl Connect {
     }
 
     /// The link belongs to somebody else; whose it is stays unsaid.
-    fn wrong_person(&self, request: &Request, signed_in: &SignedIn) -> Response {
+    pub(super) fn wrong_person(&self, request: &Request, signed_in: &SignedIn) -> Response {
         tracing::warn!(event = "mcp_auth_connect_rejected", requestId = %request.id,
             subjectId = %signed_in.user().subject, reasonCode = "wrong_person", "somebody else's connect link");
         let page =

@@ -12,6 +12,7 @@ mod documents;
 mod link;
 mod prompts;
 mod remembered;
+mod sign_in;
 
 use std::sync::Arc;
 

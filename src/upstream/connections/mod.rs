@@ -195,6 +195,15 @@ impl Connections {
         Ok(self.discovery.discover(&server.url, settings, None).await?)
     }
 
+    /// The authorization server of an upstream, as it is known.
+    pub(super) async fn find(
+        &self,
+        server: &Server,
+        settings: &OauthSettings,
+    ) -> Result<Arc<AuthorizationServer>, authorization::DiscoveryError> {
+        self.discovery.discover(&server.url, settings, None).await
+    }
+
     /// The scope to ask for beyond the usual: what the upstream asked for, and what it had granted before (CL-32).
     pub(super) async fn extra_scope(&self, key: &ConnectionKey) -> store::Result<String> {
         let Some(connection) = self.store.connection(key).await? else { return Ok(String::new()) };
@@ -516,7 +525,10 @@ pub fn callback_path(upstream_id: &str) -> String {
 pub fn oauth_settings(server: &Server) -> Option<&Arc<OauthSettings>> {
     match &server.credential {
         CredentialSource::UserOauth(settings) | CredentialSource::SharedOauth(settings) => Some(settings),
-        CredentialSource::None | CredentialSource::Headers(_) | CredentialSource::UserKey(_) => None,
+        CredentialSource::None
+        | CredentialSource::Headers(_)
+        | CredentialSource::UserKey(_)
+        | CredentialSource::IdJag(_) => None,
     }
 }
 
@@ -566,7 +578,7 @@ fn scope_union(known: &str, more: &str) -> String {
     if union.len() <= LONGEST_SCOPE { union } else { more.chars().take(LONGEST_SCOPE).collect() }
 }
 
-fn bearer(access_token: &str) -> Option<(HeaderName, HeaderValue)> {
+pub(super) fn bearer(access_token: &str) -> Option<(HeaderName, HeaderValue)> {
     let mut value = HeaderValue::from_str(&format!("Bearer {access_token}")).ok()?;
     value.set_sensitive(true);
     Some((header::AUTHORIZATION, value))

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::{
     clock::Timestamp,
     crypto::{KeyRing, SealError, Secret},
-    store::{ConnectionKey, Owner},
+    store::ConnectionKey,
     upstream::{
         ClientAuthentication,
         authorization::{AuthorizationServer, RegisteredClient},
@@ -128,8 +128,5 @@ pub(in crate::upstream) fn signing_key_context(purpose: &str) -> String {
 
 /// The place of a connection's tokens: moved to another person's row, they do not open.
 pub(in crate::upstream) fn tokens_context(key: &ConnectionKey) -> String {
-    match &key.owner {
-        Owner::User(subject) => format!("connections/tokens/user/{subject}/{}", key.upstream_id),
-        Owner::Shared => format!("connections/tokens/shared/{}", key.upstream_id),
-    }
+    key.sealing_context()
 }

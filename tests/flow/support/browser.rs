@@ -49,14 +49,13 @@ impl Browser {
     /// Opens a URL and follows redirects within the gateway.
     pub async fn open(&mut self, url: &str) -> Page {
         let request = self.request(Method::GET, url).header("sec-fetch-site", "none");
-        self.follow(url, request).await
+        self.follow(url, request, ANYTHING).await
     }
 
     /// Opens a link as a person does, asking for a page.
     pub async fn open_page(&mut self, url: &str) -> Page {
-        let request =
-            self.request(Method::GET, url).header("sec-fetch-site", "none").header(header::ACCEPT, "text/html");
-        self.follow(url, request).await
+        let request = self.request(Method::GET, url).header("sec-fetch-site", "none").header(header::ACCEPT, HTML);
+        self.follow(url, request, HTML).await
     }
 
     /// Submits a form of `page` with one more field, as its submit button would.
@@ -71,7 +70,7 @@ impl Browser {
     pub async fn post(&mut self, path: &str, fields: &[(String, String)], site: &str) -> Page {
         let url = format!("{}{path}", self.origin);
         let request = self.request(Method::POST, &url).header("sec-fetch-site", site).form(fields);
-        self.follow(&url, request).await
+        self.follow(&url, request, ANYTHING).await
     }
 
     fn request(&self, method: Method, url: &str) -> RequestBuilder {
@@ -84,7 +83,7 @@ impl Browser {
         if cookies.is_empty() { request } else { request.header(header::COOKIE, cookies.join("; ")) }
     }
 
-    async fn follow(&mut self, url: &str, request: RequestBuilder) -> Page {
+    async fn follow(&mut self, url: &str, request: RequestBuilder, accept: &str) -> Page {
         let mut url = url::Url::parse(url).unwrap();
         let mut request = request;
         for _ in 0..10 {
@@ -115,6 +114,7 @@ impl Browser {
                 return Page { status, headers, html, leaves_to: Some(location) };
             }
             request = self.request(Method::GET, target.as_str()).header("sec-fetch-site", "none");
+            request = request.header(header::ACCEPT, accept);
             url = target;
         }
         panic!("too many redirects at {url}");
@@ -163,3 +163,6 @@ fn attribute(tag: &str, name: &str) -> String {
     let value = tag.split(&format!("{name}=\"")).nth(1).unwrap_or_else(|| panic!("no {name} in {tag}"));
     value.split('"').next().unwrap().replace("&#38;", "&")
 }
+
+const ANYTHING: &str = "*/*";
+const HTML: &str = "text/html";

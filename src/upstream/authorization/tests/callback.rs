@@ -23,6 +23,7 @@ fn server(iss_supported: bool) -> AuthorizationServer {
         resource: "https://mcp.example/mcp".to_owned(),
         iss_supported,
         cimd_supported: false,
+        takes_id_jag: false,
     }
 }
 

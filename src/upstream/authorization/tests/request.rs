@@ -28,6 +28,7 @@ fn server() -> AuthorizationServer {
         resource: "https://mcp.example/".to_owned(),
         iss_supported: false,
         cimd_supported: false,
+        takes_id_jag: false,
     }
 }
 
