@@ -1,7 +1,7 @@
 //! The gateway's own endpoints as a bounded set of names, whatever paths people try.
 
 /// Every name that an endpoint has in metrics; the last one is everything else.
-pub(super) const TEMPLATES: [&str; 17] = [
+pub(super) const TEMPLATES: [&str; 16] = [
     "/.well-known/oauth-authorization-server",
     "/.well-known/openid-configuration",
     "/.well-known/oauth-protected-resource",
@@ -17,7 +17,6 @@ pub(super) const TEMPLATES: [&str; 17] = [
     "/auth/connections/{connection}",
     "/account",
     "/admin",
-    "/mcp-registry",
     "other",
 ];
 
