@@ -14,7 +14,7 @@ class Passing extends Error {}
 
 export class Person {
   constructor(name, ctx) {
-    Object.assign(this, { name, ctx, lock: Promise.resolve(), away: false });
+    Object.assign(this, { name, ctx, lock: Promise.resolve(), away: false, busy: 0 });
     // The cookie by which the upstream's authorization server knows who sits at the browser.
     this.browser = new Browser({ user: name, password: '', jar: new CookieJar([{ host: '127.0.0.1', path: '/', name: 'who', value: name }]) });
   }
@@ -66,11 +66,16 @@ export class Person {
   }
 
   /** A tool call whose answer must say that the upstream took the caller for this person. */
-  async call() {
+  call() {
+    return this.takePart(() => this.#patiently('call', () => this.#callOnce(0)));
+  }
+
+  /** Does what needs the person's connection; not while they are disconnected, which waits for its end. */
+  async takePart(step) {
     if (this.away) return;
-    this.busy = (this.busy ?? 0) + 1;
+    this.busy++;
     try {
-      await this.#patiently('call', () => this.#callOnce(0));
+      await step(this);
     } finally {
       this.busy--;
     }
@@ -167,7 +172,9 @@ export class Person {
     if (this.away) return;
     this.away = true;
     try {
-      for (let waited = 0; this.busy > 0 && waited < 400; waited++) await pause(50);
+      for (const until = performance.now() + 3 * this.ctx.deadline; this.busy > 0; await pause(50)) {
+        if (performance.now() > until) return this.ctx.fault('hang', `what ${this.name} does has no end`);
+      }
       await this.#patiently('disconnecting', async () => {
         const page = await this.browser.open(`${this.ctx.origin}/account`);
         const form = forms(page.body).find(({ fields }) => fields.some(({ name }) => name === 'disconnect'));

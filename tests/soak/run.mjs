@@ -97,12 +97,12 @@ for (let caller = 0; caller < callers; caller++) forever(5, () => pick().call())
 forever(200, () => pick().refresh());
 for (let lane = 0; lane < 2; lane++) {
   // Somebody signs in with one more application, uses it, and gives its grant back: it must be refused everywhere then.
-  forever(500, async () => {
-    const guest = new Person(pick().name, ctx);
+  forever(500, () => pick().takePart(async ({ name }) => {
+    const guest = new Person(name, ctx);
     await guest.signIn();
     await guest.call();
     await guest.revoke();
-  });
+  }));
 }
 // Somebody disconnects the upstream and connects again. They take no other part meanwhile.
 forever(2000, () => pick().reconnect());
