@@ -61,6 +61,20 @@ export class Browser {
     return this.#send({ method, url: new URL(url) });
   }
 
+  /** Opens a page and sends the form there whose field `name` has `value`; returns the page that follows. */
+  async press(page, name, value) {
+    const url = new URL(page);
+    const { body, referrerPolicy } = await this.open(url);
+    const form = forms(body).find(({ fields }) => fields.some((field) => field.name === name && field.value === value));
+    if (!form) throw new Error(`no form with ${name}=${value} at ${bare(url)}`);
+    const values = new URLSearchParams(form.fields.map((field) => [field.name, field.value ?? '']));
+    for (const entry of values.values()) if (entry.length >= 20) this.onSecret(entry, 'form');
+    const { location } = await this.#send({
+      method: 'POST', url: new URL(form.action || url.href, url), body: values.toString(), from: url, referrerPolicy,
+    });
+    return this.open(new URL(location, url));
+  }
+
   #answer(url, { body, status }) {
     for (const form of forms(body)) {
       const page = kind(form);
@@ -78,7 +92,7 @@ export class Browser {
       if (status >= 400) throw new Error(`sign-in refused at ${bare(url)}`);
       if (button?.disabled) throw new Error(`the button "${button.value}" is disabled at ${bare(url)}`);
       if (button?.name) values.append(button.name, button.value ?? '');
-      for (const value of values.values()) if (value.length >= 20) this.onSecret(value);
+      for (const [name, value] of values) if (value.length >= 20) this.onSecret(value, name === 'ticket' ? name : 'form');
       const target = new URL(button?.formaction || form.action || url.href, url);
       if (form.method === 'post') return { page, method: 'POST', url: target, body: values.toString() };
       target.search = values.toString();
@@ -100,7 +114,7 @@ export class Browser {
   }
 
   async #send({ method, url, body, from, referrerPolicy = '' }) {
-    for (const name of SECRET_PARAMETERS) for (const value of url.searchParams.getAll(name)) this.onSecret(value);
+    for (const name of SECRET_PARAMETERS) for (const value of url.searchParams.getAll(name)) this.onSecret(value, name);
     const headers = {
       'User-Agent': 'Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36',
       Accept: 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8',
@@ -184,7 +198,7 @@ function fetchOnce(method, url, headers, body) {
 if (import.meta.filename === process.argv[1]) {
   const options = args({ url: undefined, user: 'ada', password: 'ada', decision: 'approve', jar: null, secrets: null });
   const jar = new CookieJar(options.jar && existsSync(options.jar) ? JSON.parse(readFileSync(options.jar, 'utf8')) : []);
-  const onSecret = options.secrets ? (value) => appendFileSync(options.secrets, `${value}\n`) : undefined;
+  const onSecret = options.secrets ? (value, kind = '') => appendFileSync(options.secrets, `${value}\t${kind}\n`) : undefined;
   try {
     const result = await new Browser({ ...options, jar, onSecret }).authorize(options.url);
     console.log(JSON.stringify(result));

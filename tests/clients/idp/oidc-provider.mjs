@@ -2,10 +2,11 @@
 // and ES256 keys, refresh tokens, end_session. The users are ada and bob; the password is the name.
 //
 //   GET  /test/rotate         makes new signing keys (add ?keep=1 to leave the old ones in the JWKS)
-import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import http from 'node:http';
 import { Provider } from 'oidc-provider';
 import { args } from '../lib/args.mjs';
+import { findAccount, html, interact, page, signingKeys } from '../lib/oidc.mjs';
 import { endOnSigterm, ready } from '../lib/serve.mjs';
 
 const options = args({
@@ -17,21 +18,6 @@ const options = args({
   alg: 'RS256',
   consent: false,
 });
-
-const USERS = {
-  ada: { name: 'Ada Lovelace', email: 'ada@example.com', email_verified: true, groups: ['engineering', 'admins'] },
-  bob: { name: 'Bob Noyce', email: 'bob@example.com', email_verified: true, groups: ['engineering'] },
-};
-
-function signingKeys() {
-  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ format: 'jwk' });
-  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' });
-  const kid = (jwk) => createHash('sha256').update(jwk.n ?? jwk.x).digest('base64url').slice(0, 16);
-  return [
-    { ...rsa, kid: kid(rsa), alg: 'RS256', use: 'sig' },
-    { ...ec, kid: kid(ec), alg: 'ES256', use: 'sig' },
-  ];
-}
 
 const cookieKeys = [randomBytes(32).toString('hex')];
 let keys = signingKeys();
@@ -60,7 +46,7 @@ function build(issuer) {
     interactions: { url: (_ctx, interaction) => `/interaction/${interaction.uid}` },
     issueRefreshToken: async (_ctx, client) => client.grantTypeAllowed('refresh_token'),
     loadExistingGrant: options.consent ? undefined : grantEverything,
-    findAccount: (_ctx, sub) => USERS[sub] && { accountId: sub, claims: () => ({ sub, ...USERS[sub] }) },
+    findAccount,
     ttl: { Session: 3600, Interaction: 900, Grant: 3600 },
   });
   provider.on('server_error', (_ctx, error) => console.error(error));
@@ -76,46 +62,6 @@ async function grantEverything(ctx) {
   return grant;
 }
 
-const page = (title, body) =>
-  `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>${title}</title></head><body><h1>${title}</h1>${body}</body></html>`;
-
-const loginPage = (uid, note = '') => page('Sign in', `${note}<form method="post" action="/interaction/${uid}/login">
-<label>User name <input name="username" autocomplete="username" required></label>
-<label>Password <input name="password" type="password" autocomplete="current-password" required></label>
-<button type="submit">Sign in</button></form>`);
-
-const consentPage = (uid) => page('Allow access', `<form method="post" action="/interaction/${uid}/confirm">
-<button type="submit" name="answer" value="accept">Allow</button></form>`);
-
-function html(res, status, body) {
-  res.writeHead(status, { 'Content-Type': 'text/html; charset=utf-8', 'Cache-Control': 'no-store' }).end(body);
-}
-
-async function form(req) {
-  let body = '';
-  for await (const chunk of req) body += chunk;
-  return new URLSearchParams(body);
-}
-
-async function interact(req, res, uid, action) {
-  const details = await provider.interactionDetails(req, res);
-  if (!action) return html(res, 200, details.prompt.name === 'login' ? loginPage(uid) : consentPage(uid));
-  const fields = await form(req);
-  if (action === 'login') {
-    const name = fields.get('username');
-    if (!USERS[name] || fields.get('password') !== name) {
-      return html(res, 401, loginPage(uid, '<p role="alert">Wrong user name or password.</p>'));
-    }
-    return provider.interactionFinished(req, res, { login: { accountId: name, amr: ['pwd'] } }, { mergeWithLastSubmission: false });
-  }
-  const grant = details.grantId
-    ? await provider.Grant.find(details.grantId)
-    : new provider.Grant({ accountId: details.session.accountId, clientId: details.params.client_id });
-  grant.addOIDCScope(details.params.scope);
-  const grantId = await grant.save();
-  return provider.interactionFinished(req, res, { consent: { grantId } }, { mergeWithLastSubmission: true });
-}
-
 async function serve(req, res) {
   const url = new URL(req.url, 'http://localhost');
   if (url.pathname === '/test/rotate') {
@@ -125,8 +71,7 @@ async function serve(req, res) {
     res.writeHead(200, { 'Content-Type': 'application/json' });
     return res.end(JSON.stringify({ kids: keys.map((key) => key.kid) }));
   }
-  const match = /^\/interaction\/([\w-]+)(?:\/(login|confirm))?$/.exec(url.pathname);
-  if (match) return interact(req, res, match[1], req.method === 'POST' ? match[2] : undefined);
+  if (await interact(provider, req, res)) return undefined;
   return provider.callback()(req, res);
 }
 

@@ -3,8 +3,9 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
-import { Child, PYTHON, freePort } from './processes.mjs';
+import { Child, PYTHON, ROOT, freePort } from './processes.mjs';
 
 const SERVERS = {
   everything: ['node', 'servers/everything.mjs'],
@@ -12,7 +13,15 @@ const SERVERS = {
   fastmcp: [PYTHON, 'servers/fastmcp_server.py'],
   'fastmcp-stateless': [PYTHON, 'servers/fastmcp_server.py', '--stateless'],
   protected: [PYTHON, 'servers/fastmcp_server.py', '--oauth'],
+  'oauth-v1': ['node', 'servers/protected.mjs', '--sdk', 'v1'],
+  'oauth-v2': ['node', 'servers/protected.mjs', '--sdk', 'v2'],
+  'oauth-python': [PYTHON, 'servers/python_sdk.py'],
+  'document-v1': ['node', 'servers/protected.mjs', '--sdk', 'v1', '--clients', 'document', '--methods', 'none'],
+  'document-v2': ['node', 'servers/protected.mjs', '--sdk', 'v2', '--clients', 'document', '--methods', 'private_key_jwt'],
 };
+/** Whether people need a connection of their own there. */
+export const isProtected = (name) => /^(protected|oauth|document)/.test(name);
+const PUBLIC_NAME = 'gateway.example.com';
 const IDENTITY_PROVIDERS = {
   'oidc-provider': ['node', 'idp/oidc-provider.mjs'],
   canaille: [PYTHON, 'idp/second.py'],
@@ -20,11 +29,12 @@ const IDENTITY_PROVIDERS = {
 const TERMINAL_COLOURS = /\u001b\[[0-9;]*m/g;
 
 export class Gateway {
-  static async start({ binary, scratch, provider, alg = 'RS256', storeUrl, servers, tools }) {
+  /** `isPublic` gives the gateway a name that authorization servers can reach, and TLS. */
+  static async start({ binary, scratch, provider, alg = 'RS256', storeUrl, servers, tools, isPublic = false }) {
     mkdirSync(scratch, { recursive: true });
-    const self = Object.assign(new Gateway(), { scratch, children: [] });
+    const self = Object.assign(new Gateway(), { scratch, children: [], env: {} });
     try {
-      await self.#start({ binary, provider, alg, storeUrl, servers, tools });
+      await self.#start({ binary, provider, alg, storeUrl, servers, tools, isPublic });
     } catch (error) {
       await self.stop();
       throw error;
@@ -32,9 +42,10 @@ export class Gateway {
     return self;
   }
 
-  async #start({ binary, provider, alg, storeUrl, servers, tools }) {
+  async #start({ binary, provider, alg, storeUrl, servers, tools, isPublic }) {
     const [port, adminPort] = [await freePort(), await freePort()];
-    this.origin = `http://127.0.0.1:${port}`;
+    this.origin = isPublic ? `https://${PUBLIC_NAME}:${port}` : `http://127.0.0.1:${port}`;
+    if (isPublic) this.env = this.#publicName();
     this.log = path.join(this.scratch, 'gateway.log');
     this.secretsFile = path.join(this.scratch, 'secrets');
     this.clientSecret = randomBytes(24).toString('hex');
@@ -55,7 +66,7 @@ export class Gateway {
     this.storeUrl = storeUrl;
 
     const config = path.join(this.scratch, 'sallyport.yaml');
-    writeFileSync(config, this.#config({ port, adminPort, storeUrl, routes }));
+    writeFileSync(config, this.#config({ port, adminPort, storeUrl, routes, isPublic }));
     const env = {
       OIDC_CLIENT_SECRET: this.clientSecret,
       UPSTREAM_KEY: this.upstreamKey,
@@ -67,24 +78,34 @@ export class Gateway {
   }
 
   #child(name, command) {
-    const child = new Child(command, { log: path.join(this.scratch, `${name}.log`) });
+    const child = new Child(command, { log: path.join(this.scratch, `${name}.log`), env: this.env });
     this.children.push(child);
     return child;
+  }
+
+  /** A certificate for the public name, and what a process needs in order to believe in both. */
+  #publicName() {
+    const [cert, key] = ['cert.pem', 'key.pem'].map((file) => path.join(this.scratch, file));
+    execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
+      '-subj', `/CN=${PUBLIC_NAME}`, '-addext', `subjectAltName=DNS:${PUBLIC_NAME}`, '-keyout', key, '-out', cert], { stdio: 'ignore' });
+    const module = pathToFileURL(path.join(ROOT, 'lib/public-name.mjs'));
+    return { PUBLIC_NAME, NODE_EXTRA_CA_CERTS: cert, NODE_OPTIONS: `--import ${module}` };
   }
 
   #route(name, url, tools) {
     const own = `{url: "${url}", id: ${name}, displayName: Protected, authMode: user-oauth}`;
     // The open servers of FastMCP stand for those that the operator's key opens.
-    const upstream = name === 'protected' ? own : name.startsWith('fastmcp')
+    const upstream = isProtected(name) ? own : name.startsWith('fastmcp')
       ? `{url: "${url}", authMode: header, headers: {X-Api-Key: $env(UPSTREAM_KEY)}}`
       : `{url: "${url}", authMode: none}`;
     const filter = tools ? `    capabilities: {tools: [${tools.join(', ')}], prompts: [], resources: [], resourceTemplates: []}\n` : '';
     return `  - path: /mcp/${name}\n    operationId: ${name}\n    summary: ${name}\n    upstream: ${upstream}\n${filter}`;
   }
 
-  #config({ port, adminPort, storeUrl, routes }) {
+  #config({ port, adminPort, storeUrl, routes, isPublic }) {
+    const tls = isPublic ? `, tls: {cert: "${path.join(this.scratch, 'cert.pem')}", key: "${path.join(this.scratch, 'key.pem')}"}` : '';
     return `server:
-  listen: ["127.0.0.1:${port}"]
+  listen: [{address: "127.0.0.1:${port}"${tls}}]
   adminListen: "127.0.0.1:${adminPort}"
   gracePeriodSeconds: 1
 store:
@@ -124,9 +145,9 @@ ${routes.join('')}log: {format: json, level: trace}
     return secretsIn(this.secretsFile, [this.clientSecret, this.upstreamKey]);
   }
 
-  /** What the authorization server of the protected upstream gave away and counted. */
-  async issued() {
-    const response = await fetch(new URL('/test/issued', this.upstreams.protected));
+  /** What the authorization server of a protected upstream gave away and counted. */
+  async issued(name = 'protected') {
+    const response = await fetch(new URL('/test/issued', this.upstreams[name]));
     return response.json();
   }
 
@@ -147,10 +168,15 @@ ${routes.join('')}log: {format: json, level: trace}
 }
 
 export function secretsIn(file, more = []) {
-  const seen = existsSync(file) ? readFileSync(file, 'utf8').split('\n') : [];
+  const seen = lines(file).map(([value]) => value);
   // A client id is public, although it travels beside the secrets.
   return [...new Set([...more, ...seen])].filter((value) => value.length >= 8 && !value.startsWith('dcr:'));
 }
+
+/** The values of these kinds among them. */
+export const secretsOf = (file, ...kinds) => new Set(lines(file).filter(([, kind]) => kinds.includes(kind)).map(([value]) => value));
+
+const lines = (file) => (existsSync(file) ? readFileSync(file, 'utf8').split('\n').map((line) => line.split('\t')) : []);
 
 /** Resolves once `url` answers with `status`; the caller bounds it. */
 export async function answers(url, status) {

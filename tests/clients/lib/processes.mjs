@@ -82,8 +82,8 @@ export class Child {
 }
 
 /** Runs a driver to its end and returns its steps. */
-export async function drive(command, { log, ms = 60000 }) {
-  const child = new Child(command, { log });
+export async function drive(command, { log, env, ms = 60000 }) {
+  const child = new Child(command, { log, env });
   const steps = [];
   child.lines.on('line', (line) => { if (line.startsWith('{')) steps.push(JSON.parse(line)); });
   const timer = setTimeout(() => child.process.kill('SIGKILL'), ms);

@@ -22,7 +22,7 @@ export class MemoryProvider {
 
   state() {
     this.expectedState = randomBytes(24).toString('base64url');
-    this.report.secret(this.expectedState);
+    this.report.secret(this.expectedState, 'state');
     return this.expectedState;
   }
 

@@ -7,9 +7,9 @@ export class Report {
     this.secret = this.secret.bind(this);
   }
 
-  /** Notes a value that must not appear in any log. */
-  secret(value) {
-    if (this.secretsFile && value && value.length >= 8) appendFileSync(this.secretsFile, `${value}\n`);
+  /** Notes a value that must not appear in any log, and what it is, if that makes a difference elsewhere. */
+  secret(value, kind = '') {
+    if (this.secretsFile && value && value.length >= 8) appendFileSync(this.secretsFile, `${value}\t${kind}\n`);
   }
 
   async step(name, run) {
