@@ -1,13 +1,21 @@
 #!/usr/bin/env bash
 # Replaces a running gateway by a new process, with what the configuration and the program are now, and loses no request.
 #
-#   upgrade.sh [CONFIG]          default: $SALLYPORT_CONFIG, else conf/sallyport.yaml
+#   upgrade.sh [--or-reload] [CONFIG]          default: $SALLYPORT_CONFIG, else conf/sallyport.yaml
+#
+# With --or-reload a process that runs the very program on disk is only told to read its configuration anew (SIGHUP), whose
+# outcome is in its log.
 #
 # The configuration needs server.pidFile and server.upgradeSocket. The program is $SALLYPORT, else sallyport on the PATH.
 # The old process is asked to leave only after the new one is ready to take its listeners; it stays otherwise. The new
 # process inherits what this script writes to.
 set -euo pipefail
 
+or_reload=
+if [[ ${1:-} == --or-reload ]]; then
+    or_reload=yes
+    shift
+fi
 config=${1:-${SALLYPORT_CONFIG:-conf/sallyport.yaml}}
 program=${SALLYPORT:-sallyport}
 
@@ -24,6 +32,11 @@ socket=$(value 'upgrade socket')
 [[ -n $pid_file && -n $socket ]] || fail "server.pidFile and server.upgradeSocket are needed in $config"
 old=$(cat "$pid_file" 2>/dev/null) || fail "$pid_file cannot be read; is the gateway running?"
 kill -0 "$old" 2>/dev/null || fail "process $old of $pid_file does not run"
+if [[ -n $or_reload && "/proc/$old/exe" -ef $(command -v "$program") ]]; then
+    kill -HUP "$old"
+    echo "upgrade: process $old was told to read its configuration anew; see its log"
+    exit
+fi
 
 "$program" run --upgrade --config "$config" </dev/null &
 new=$!

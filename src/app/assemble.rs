@@ -4,7 +4,7 @@ use std::{
     io,
     net::IpAddr,
     path::{Path, PathBuf},
-    sync::{Arc, atomic::AtomicBool},
+    sync::Arc,
 };
 
 use anyhow::Context;
@@ -27,7 +27,6 @@ use crate::{
         postgres::{self, PostgresStore},
         sqlite::SqliteStore,
     },
-    telemetry::Telemetry,
     throttle::{self, Throttle},
     upstream::{
         self, IdJag,
@@ -51,23 +50,39 @@ pub(super) fn store(config: &Config) -> anyhow::Result<Arc<dyn Store>> {
     })
 }
 
-/// The gateway's edge with everything behind it.
-pub(super) fn gateway(
-    config: &Config,
-    store: Arc<dyn Store>,
-    changes: &Arc<Changes>,
-    clock: Clock,
-    draining: Arc<AtomicBool>,
-    telemetry: Arc<Telemetry>,
-) -> anyhow::Result<proxy::Parts> {
-    let key_ring = Arc::new(key_ring(config)?);
+/// What outlives a configuration.
+pub(super) struct Shared {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) changes: Arc<Changes>,
+    pub(super) clock: Clock,
+    pub(super) resolver: Arc<outbound::Resolver>,
+    pub(super) throttle: Arc<Throttle>,
+    pub(super) underway: Arc<proxy::Underway>,
+}
+
+impl Shared {
+    pub(super) fn new(config: &Config, store: Arc<dyn Store>, changes: Arc<Changes>, clock: Clock) -> Self {
+        Self {
+            throttle: Arc::new(Throttle::new(rate_limits(config), clock.clone())),
+            underway: proxy::Underway::new(&changes, limits(config)),
+            resolver: Arc::new(outbound::Resolver::system()),
+            store,
+            changes,
+            clock,
+        }
+    }
+}
+
+/// The gateway's edge, as the configuration has it, with everything behind it.
+pub(super) fn setup(config: &Config, shared: &Shared, key_ring: &Arc<KeyRing>) -> anyhow::Result<proxy::Setup> {
+    let Shared { store, changes, clock, resolver, throttle, .. } = shared;
+    let (store, clock, key_ring) = (Arc::clone(store), clock.clone(), Arc::clone(key_ring));
     let routes = Arc::new(Routes::new(config.routes.iter().map(route)));
     let base_path = BasePath::new(config.server.base_path.as_str());
-    let resolver = Arc::new(outbound::Resolver::system());
     let outbound_settings = outbound_settings(config)?;
-    let client = outbound::Client::new(&outbound_settings, Arc::clone(&resolver))
+    let client = outbound::Client::new(&outbound_settings, Arc::clone(resolver))
         .context("the outbound HTTP client cannot start")?;
-    let prober = outbound::Prober::new(&outbound_settings, Arc::clone(&resolver))
+    let prober = outbound::Prober::new(&outbound_settings, Arc::clone(resolver))
         .context("the outbound HTTP client cannot start")?;
     let servers = Arc::new(servers(config)?);
     let policies = Arc::new(policy::policies(config)?);
@@ -109,7 +124,6 @@ pub(super) fn gateway(
         Arc::clone(&routes),
         Arc::clone(&servers),
     ));
-    let throttle = Arc::new(Throttle::new(rate_limits(config), clock.clone()));
     let credentials = Arc::new(IdJag::new(Arc::clone(&connections), Arc::clone(&identity), clock.clone()));
     let authorization_server = AuthorizationServer::new(
         authorization_server::Settings {
@@ -125,11 +139,11 @@ pub(super) fn gateway(
         Arc::clone(&connect) as Arc<dyn ConnectPrompts>,
         Arc::clone(&store),
         client,
-        Arc::clone(&throttle),
+        Arc::clone(throttle),
         Arc::clone(changes),
         clock.clone(),
     );
-    Ok(proxy::Parts {
+    Ok(proxy::Setup {
         endpoints: Arc::new(OwnEndpoints {
             analytics: Analytics {
                 base_path: base_path.clone(),
@@ -143,7 +157,7 @@ pub(super) fn gateway(
             identity,
             connect,
             routes: Arc::clone(&routes),
-            throttle,
+            throttle: Arc::clone(throttle),
         }),
         resource_server: ResourceServer::with_claims(store, changes, policy::claim_paths(config)?, clock.clone()),
         routes,
@@ -155,12 +169,8 @@ pub(super) fn gateway(
             trusted_proxies: config.server.trusted_proxies.clone(),
         },
         allowed_origins: allowed_origins(config),
-        resolver: Arc::new(Upstreams(resolver)),
         key_ring,
         clock,
-        underway: proxy::Underway::new(changes, limits(config)),
-        draining,
-        telemetry,
     })
 }
 
@@ -179,7 +189,7 @@ pub(super) fn limits(config: &Config) -> proxy::Limits {
     }
 }
 
-const fn rate_limits(config: &Config) -> throttle::Settings {
+pub(super) const fn rate_limits(config: &Config) -> throttle::Settings {
     let config::RateLimits { registration, authorization, token, login, connect } = config.rate_limits;
     throttle::Settings { registration, authorization, token, login, connect }
 }
@@ -345,7 +355,7 @@ fn read_optional(path: Option<&Path>) -> anyhow::Result<Option<Vec<u8>>> {
 const USER_AGENT: &str = concat!("sallyport/", env!("CARGO_PKG_VERSION"));
 
 /// The resolver as the edge asks it.
-struct Upstreams(Arc<outbound::Resolver>);
+pub(super) struct Upstreams(pub(super) Arc<outbound::Resolver>);
 
 #[async_trait]
 impl proxy::Resolve for Upstreams {

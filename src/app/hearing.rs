@@ -19,7 +19,7 @@ pub(super) struct Hearing {
 #[async_trait]
 impl BackgroundService for Hearing {
     async fn start(&self, mut shutdown: ShutdownWatch) {
-        self.changes.subscribe(|change| {
+        self.changes.subscribe(&self.changes, |_, change| {
             if *change == Change::Unheard {
                 tracing::info!(event = "mcp_store_changes_heard", "changes of other replicas are heard from now on");
             }

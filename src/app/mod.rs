@@ -14,6 +14,7 @@ mod leaving;
 mod observe;
 mod percentile;
 mod policy;
+mod reload;
 mod service_manager;
 mod signals;
 mod start;
@@ -43,7 +44,7 @@ use self::handover::Waiting;
 use crate::{
     clock::Clock,
     config::{self, Config},
-    proxy::{self, Listener},
+    proxy::{self, Certificate, Listener},
     store::Changes,
     upstream,
 };
@@ -56,13 +57,15 @@ pub struct Start {
     pub clock: Clock,
     /// What ends the gateway; unset: the signals of the process.
     pub shutdown: Option<Box<dyn ShutdownSignalWatch + Send>>,
+    /// Reads the configuration anew when SIGHUP asks for it; unset: SIGHUP does nothing.
+    pub reload: Option<Box<reload::Load>>,
     /// Services to run beside the gateway.
     pub beside: Vec<Box<dyn ServiceWithDependents>>,
 }
 
 impl Default for Start {
     fn default() -> Self {
-        Self { upgrade: false, clock: Clock::system(), shutdown: None, beside: Vec::new() }
+        Self { upgrade: false, clock: Clock::system(), shutdown: None, reload: None, beside: Vec::new() }
     }
 }
 
@@ -78,26 +81,28 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
         check_addresses(config)?;
     }
     let store = start::store(config)?;
+    signals::hear_hangups()?;
     let changes = Arc::new(Changes::default());
     let (draining, leaving) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
     let telemetry = observe::start(config, &start.clock)?;
-    let parts = assemble::gateway(
-        config,
-        Arc::clone(&store),
-        &changes,
-        start.clock.clone(),
-        Arc::clone(&draining),
-        Arc::clone(&telemetry),
-    )?;
-    let underway = Arc::clone(&parts.underway);
+    let key_ring = Arc::new(assemble::key_ring(config)?);
+    let shared = assemble::Shared::new(config, Arc::clone(&store), Arc::clone(&changes), start.clock.clone());
+    let underway = Arc::clone(&shared.underway);
+    let gateway = proxy::Gateway::new(proxy::Parts {
+        setup: assemble::setup(config, &shared, &key_ring)?,
+        resolver: Arc::new(assemble::Upstreams(Arc::clone(&shared.resolver))),
+        underway: Arc::clone(&underway),
+        draining: Arc::clone(&draining),
+        telemetry: Arc::clone(&telemetry),
+    })?;
+    let (listeners, certificates) = listeners(config)?;
+    let rules = gateway.rules();
 
     let options = Opt { upgrade: start.upgrade, ..Opt::default() };
-    let mut conf = server_conf(config);
-    // A gateway that something other than a signal ends is not the only one in its process, and Pingora's workers without
-    // work stealing find each other by a thread number that a later gateway may get again, with the dead workers behind it.
-    conf.work_stealing = start.shutdown.is_some();
-    let mut server = Server::new_with_opt_and_conf(options, conf);
-    let edge = proxy::service(proxy::Gateway::new(parts)?, &server.configuration, &listeners(config))?;
+    // A gateway that something other than a signal ends is not the only one in its process.
+    let process = if start.shutdown.is_some() { proxy::Process::Shared } else { proxy::Process::Ours };
+    let mut server = Server::new_with_opt_and_conf(options, server_conf(config, process));
+    let edge = proxy::service(gateway, &server.configuration, &listeners)?;
     {
         // After all that can fail: from here on the running process may leave.
         let _waiting = upgrade_socket.map(Waiting::at).transpose().context("`server.upgradeSocket` cannot be used")?;
@@ -124,6 +129,10 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     }
     for service in start.beside {
         server.add_boxed_service(service);
+    }
+    if let Some(load) = start.reload {
+        let reload = reload::Reload::new(load, config.clone(), shared, key_ring, rules, certificates);
+        server.add_service(background_service("reload", reload));
     }
     let grace = config.server.grace_period;
     let shutdown_signal = if let Some(signal) = start.shutdown {
@@ -199,7 +208,7 @@ pub fn reseal(config: &Config) -> anyhow::Result<upstream::reseal::Tally> {
     runtime.block_on(upstream::reseal::reseal(&*store, &key_ring)).context("the store failed; run it again to go on")
 }
 
-fn server_conf(config: &Config) -> ServerConf {
+fn server_conf(config: &Config, process: proxy::Process) -> ServerConf {
     let mut conf = ServerConf {
         threads: config.server.threads,
         // Longer than the gateway itself waits.
@@ -210,16 +219,19 @@ fn server_conf(config: &Config) -> ServerConf {
     if let Some(path) = &config.server.upgrade_socket {
         conf.upgrade_sock = path.display().to_string();
     }
-    proxy::configure(&mut conf);
+    proxy::configure(&mut conf, process);
     conf
 }
 
-fn listeners(config: &Config) -> Vec<Listener> {
+/// The listeners, and the certificates that those with TLS show.
+fn listeners(config: &Config) -> anyhow::Result<(Vec<Listener>, Vec<Arc<Certificate>>)> {
+    let mut shown = reload::certificates(config)?.into_iter().map(Certificate::new).collect::<Vec<_>>().into_iter();
+    let certificates = shown.clone().collect();
     let listener = |listener: &config::Listener| Listener {
         address: listener.address.to_string(),
-        tls: listener.tls.as_ref().map(|tls| (tls.cert.clone(), tls.key.clone())),
+        tls: listener.tls.as_ref().and_then(|_| shown.next()),
     };
-    config.server.listen.iter().map(listener).collect()
+    Ok((config.server.listen.iter().map(listener).collect(), certificates))
 }
 
 /// How long new connections are taken after readiness is gone, for whoever sends them to see that it is.

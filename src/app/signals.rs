@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use anyhow::Context;
 use async_trait::async_trait;
 use pingora::server::{ShutdownSignal, ShutdownSignalWatch};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -16,7 +17,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::handover;
 use crate::telemetry::causes;
 
-/// SIGTERM drains and ends, SIGQUIT hands the sockets to a successor and drains, SIGINT ends at once.
+/// SIGTERM drains and ends, SIGQUIT hands the sockets to a successor and drains, SIGINT ends at once. SIGHUP is for
+/// [`super::reload`].
 pub struct Signals {
     /// Set when connections are to be closed after their answer.
     pub(super) draining: Arc<AtomicBool>,
@@ -63,6 +65,14 @@ impl ShutdownSignalWatch for Signals {
             () = terminate.arrives() => ShutdownSignal::FastShutdown,
         }
     }
+}
+
+/// Keeps SIGHUP from ending the process, from now on for good; whoever waits for it hears it.
+pub(super) fn hear_hangups() -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("no runtime")?;
+    let _within = runtime.enter();
+    // The handler outlives the runtime.
+    signal(SignalKind::hangup()).map(drop).context("SIGHUP cannot be heard")
 }
 
 /// A signal that we may or may not be able to hear.

@@ -25,7 +25,9 @@ pub(super) fn run(path: &Path, upgrade: bool) -> ExitCode {
         tracing::warn!(event = "mcp_config_warning", "{warning}");
     }
     refuse_core_files();
-    let result = app::run(&config, Start { upgrade, ..Start::default() });
+    let path = path.to_owned();
+    let reload = Box::new(move || read(&path));
+    let result = app::run(&config, Start { upgrade, reload: Some(reload), ..Start::default() });
     telemetry::log::flush();
     ended(result)
 }
@@ -42,11 +44,14 @@ pub(super) fn migrate(path: &Path) -> ExitCode {
 
 /// Loads a configuration; otherwise says on standard error what is wrong.
 pub(super) fn load(path: &Path) -> Result<Config, ExitCode> {
-    let environment = |name: &str| std::env::var(name).ok();
-    config::load(config::Source::Path(path.to_owned()), &environment).map_err(|error| {
+    read(path).map_err(|error| {
         complain(&error.to_string());
         ExitCode::from(WRONG_CONFIGURATION)
     })
+}
+
+fn read(path: &Path) -> Result<Config, config::Error> {
+    config::load(config::Source::Path(path.to_owned()), &|name| std::env::var(name).ok())
 }
 
 /// Says on standard error why the program ends.

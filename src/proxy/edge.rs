@@ -21,41 +21,28 @@ use tokio::sync::Semaphore;
 use tracing::debug;
 
 use super::{
-    Endpoints, Error, Parts, access, answer,
-    connection::ConnectStates,
-    cors::{AllowedOrigins, Caller},
+    Error, Parts, access, answer,
+    cors::Caller,
     exchange::Exchange,
     failure::Failure,
     filter::{Filter, Unfiltered},
     limits,
     open::{Step, Stop},
-    origins::Origins,
     refusal::Denial,
-    relay::{self, Attempt, McpSessions, Resolve, Targets, Verdict},
+    relay::{self, Attempt, Resolve, Verdict},
+    rules::CurrentRules,
     underway::{self, End, Full, Underway},
 };
 use crate::{
-    policy::Policies,
-    resource_server::{Refusal, ResourceServer},
-    routes::Routes,
+    resource_server::Refusal,
     telemetry::Telemetry,
-    upstream::Credentials,
     web::{RequestId, Response},
 };
 
 /// The gateway as Pingora sees it.
 pub struct Gateway {
-    pub(super) endpoints: Arc<dyn Endpoints>,
-    pub(super) resource_server: Arc<ResourceServer>,
-    pub(super) routes: Arc<Routes>,
-    pub(super) policies: Arc<Policies>,
-    pub(super) targets: Targets,
-    pub(super) origins: Origins,
-    pub(super) allowed_origins: AllowedOrigins,
+    rules: Arc<CurrentRules>,
     resolver: Arc<dyn Resolve>,
-    pub(super) credentials: Arc<dyn Credentials>,
-    pub(super) sessions: McpSessions,
-    pub(super) states: ConnectStates,
     pub(super) underway: Arc<Underway>,
     pub(super) endpoint_lane: Semaphore,
     draining: Arc<AtomicBool>,
@@ -66,22 +53,18 @@ impl Gateway {
     /// Makes the upstreams ready; fails where a route has none or its TLS material cannot be used.
     pub fn new(parts: Parts) -> Result<Self, Error> {
         Ok(Self {
-            targets: Targets::new(&parts.routes, &parts.servers)?,
-            endpoints: parts.endpoints,
-            resource_server: parts.resource_server,
-            routes: parts.routes,
-            policies: parts.policies,
-            origins: Origins::new(parts.origin_rules),
-            allowed_origins: parts.allowed_origins,
+            rules: Arc::new(CurrentRules::new(parts.setup)?),
             resolver: parts.resolver,
-            credentials: parts.credentials,
-            sessions: McpSessions::new(Arc::clone(&parts.key_ring)),
-            states: ConnectStates::new(parts.key_ring, parts.clock),
             underway: parts.underway,
             endpoint_lane: Semaphore::new(limits::ENDPOINT_LANE),
             draining: parts.draining,
             telemetry: parts.telemetry,
         })
+    }
+
+    /// The rules that hold, for whoever replaces them.
+    pub fn rules(&self) -> Arc<CurrentRules> {
+        Arc::clone(&self.rules)
     }
 
     /// Answers in place of the upstream.
@@ -127,8 +110,12 @@ impl Gateway {
         let answered = session.response_written().is_some_and(|head| !head.status.is_informational());
         session.set_keepalive(None);
         let told = match end {
-            End::Leaving | End::Silent => {
-                let failure = if end == End::Leaving { Failure::Leaving } else { Failure::UpstreamTimeout };
+            End::Leaving | End::RouteChanged | End::Silent => {
+                let failure = match end {
+                    End::Leaving => Failure::Leaving,
+                    End::RouteChanged => Failure::RouteChanged,
+                    _ => Failure::UpstreamTimeout,
+                };
                 exchange.failure = Some(failure);
                 if answered { Ok(()) } else { self.fail(session, exchange, failure).await }
             }
@@ -167,7 +154,7 @@ impl ProxyHttp for Gateway {
     type CTX = Exchange;
 
     fn new_ctx(&self) -> Exchange {
-        Exchange::begin()
+        Exchange::begin(self.rules.load())
     }
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
@@ -274,7 +261,7 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
         if head.status.is_informational() {
-            return relay::relay_head(head, exchange, &self.sessions);
+            return relay::relay_head(head, exchange);
         }
         match relay::judge(head, exchange) {
             Verdict::Relay => {
@@ -283,7 +270,7 @@ impl ProxyHttp for Gateway {
                     exchange.silence = None;
                 }
                 exchange.hear_upstream(false);
-                relay::relay_head(head, exchange, &self.sessions)
+                relay::relay_head(head, exchange)
             }
             Verdict::Refuse(failure) => {
                 debug!(
@@ -293,8 +280,10 @@ impl ProxyHttp for Gateway {
                 );
                 Err(exchange.fail(failure))
             }
-            Verdict::Renew => Err(self.renew(exchange).await),
-            Verdict::MoreScope(scope) => Err(self.ask_for_scope(exchange, scope.as_deref()).await),
+            Verdict::Renew => Err(Arc::clone(&exchange.rules).renew(exchange).await),
+            Verdict::MoreScope(scope) => {
+                Err(Arc::clone(&exchange.rules).ask_for_scope(exchange, scope.as_deref()).await)
+            }
             Verdict::Redirect(location) => {
                 let Some(target) = exchange.target.clone() else { return Err(exchange.fail(Failure::Internal)) };
                 let method = &session.req_header().method;
@@ -396,7 +385,8 @@ impl ProxyHttp for Gateway {
         }
         if let Some(need) = exchange.connect {
             session.set_keepalive(None);
-            let Ok(response) = self.connection_required(session, exchange, need).await else { return nothing };
+            let rules = Arc::clone(&exchange.rules);
+            let Ok(response) = rules.connection_required(session, exchange, need).await else { return nothing };
             let error_code = response.status.as_u16();
             return match self.answer(session, exchange, response).await {
                 Ok(()) => FailToProxy { error_code, can_reuse_downstream: false },

@@ -14,6 +14,7 @@ use super::{
     failure::{Failure, Form},
     filter::Filter,
     relay::{Redirects, Target},
+    rules::Rules,
     underway::{Line, Place},
 };
 use crate::{
@@ -25,6 +26,8 @@ use crate::{
 
 /// One request under way.
 pub struct Exchange {
+    /// The rules that held when it began.
+    pub rules: Arc<Rules>,
     /// How it can be told to end.
     pub line: Arc<Line>,
     /// Its place among what is under way, once it goes upstream.
@@ -91,8 +94,9 @@ pub struct McpSession {
 
 impl Exchange {
     /// A request that has just begun.
-    pub fn begin() -> Self {
+    pub fn begin(rules: Arc<Rules>) -> Self {
         Self {
+            rules,
             line: Line::current(),
             place: None,
             silence: None,

@@ -69,6 +69,8 @@ pub enum Failure {
     CredentialDenied,
     /// This process leaves, and another one serves instead.
     Leaving,
+    /// The route is not what it was when the request began.
+    RouteChanged,
     /// A fault of the gateway itself.
     Internal,
 }
@@ -162,7 +164,9 @@ impl Failure {
             | Self::UpstreamRedirect => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
-            Self::CredentialUnavailable(_) | Self::Overloaded | Self::Leaving => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CredentialUnavailable(_) | Self::Overloaded | Self::Leaving | Self::RouteChanged => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         }
     }
 
@@ -196,6 +200,7 @@ impl Failure {
             Self::Overloaded => "overloaded",
             Self::CredentialDenied => "credential_denied",
             Self::Leaving => "leaving",
+            Self::RouteChanged => "route_changed",
             Self::Internal => "internal",
         }
     }
@@ -232,6 +237,7 @@ impl Failure {
                 "Your organization's identity provider, or the upstream, does not allow this access."
             }
             Self::Leaving => "This instance of the gateway is stopping.",
+            Self::RouteChanged => "The configuration of this route has changed; connect again.",
             Self::Internal => "The gateway failed to handle the request.",
         }
     }
@@ -248,7 +254,7 @@ impl Failure {
             | Self::UpstreamRedirect
             | Self::CredentialDenied
             | Self::CredentialUnavailable(_) => Fault::Upstream,
-            Self::Overloaded | Self::Leaving | Self::Internal => Fault::Gateway,
+            Self::Overloaded | Self::Leaving | Self::RouteChanged | Self::Internal => Fault::Gateway,
             _ => Fault::Client,
         }
     }
@@ -285,7 +291,7 @@ impl Failure {
         match self {
             Self::MethodNotAllowed(allowed) => response.with(header::ALLOW, allowed),
             Self::CredentialUnavailable(seconds) => response.with(header::RETRY_AFTER, &seconds.to_string()),
-            Self::TooManyRequests | Self::Leaving => response.with(header::RETRY_AFTER, "1"),
+            Self::TooManyRequests | Self::Leaving | Self::RouteChanged => response.with(header::RETRY_AFTER, "1"),
             Self::Overloaded => response.with(header::RETRY_AFTER, "2"),
             _ => response,
         }

@@ -19,11 +19,11 @@ mod origins;
 mod refusal;
 mod relay;
 mod router;
+mod rules;
 mod tls;
 mod underway;
 
 use std::{
-    path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
@@ -43,44 +43,18 @@ pub use edge::Gateway;
 pub use endpoint::Endpoints;
 pub use exchange::Exchange;
 pub use relay::Resolve;
-pub use tls::Error as TlsError;
+pub use rules::{CurrentRules, Rules, Setup};
+pub use tls::{Certificate, Error as TlsError};
 pub use underway::{ConnectionLimits, Edge, Limits, Underway};
 
-use crate::{
-    clock::Clock,
-    crypto::KeyRing,
-    policy::Policies,
-    resource_server::ResourceServer,
-    routes::Routes,
-    telemetry::Telemetry,
-    upstream::{Credentials, Servers},
-    web::OriginRules,
-};
+use crate::telemetry::Telemetry;
 
 /// What the edge is made of.
 pub struct Parts {
-    /// Who answers the gateway's own endpoints.
-    pub endpoints: Arc<dyn Endpoints>,
-    /// Checks access tokens.
-    pub resource_server: Arc<ResourceServer>,
-    /// The MCP routes.
-    pub routes: Arc<Routes>,
-    /// Who may use the routes, and what of them.
-    pub policies: Arc<Policies>,
-    /// The upstream of every route.
-    pub servers: Arc<Servers>,
-    /// Where the credentials of connections come from.
-    pub credentials: Arc<dyn Credentials>,
-    /// How the outside reaches us.
-    pub origin_rules: OriginRules,
-    /// Which web pages may call MCP routes.
-    pub allowed_origins: AllowedOrigins,
+    /// What the configuration decides.
+    pub setup: Setup,
     /// Looks up upstreams.
     pub resolver: Arc<dyn Resolve>,
-    /// Seals MCP session ids and what clients keep for us.
-    pub key_ring: Arc<KeyRing>,
-    /// The time.
-    pub clock: Clock,
     /// What is under way.
     pub underway: Arc<Underway>,
     /// Set when this process is about to leave: connections are closed after their answer.
@@ -94,8 +68,8 @@ pub struct Parts {
 pub struct Listener {
     /// `host:port`.
     pub address: String,
-    /// The certificate chain and the private key, PEM files, where TLS is spoken.
-    pub tls: Option<(PathBuf, PathBuf)>,
+    /// The certificate to show, where TLS is spoken.
+    pub tls: Option<Arc<Certificate>>,
 }
 
 /// Why the edge cannot be built.
@@ -141,7 +115,7 @@ pub enum Error {
         source: tls::Error,
     },
     /// The certificate of a listener.
-    #[error("the certificate or the key for `{address}` cannot be used")]
+    #[error("TLS at `{address}` cannot be set up")]
     Listener {
         /// The listener.
         address: String,
@@ -151,12 +125,21 @@ pub enum Error {
     },
 }
 
+/// Who else runs servers in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// Nobody, ever: each worker has a runtime of its own, and a connection stays where it was accepted. Handing tasks from
+    /// worker to worker costs more than it evens out, since nothing in a hook computes for long.
+    Ours,
+    /// Others, or one after another: workers steal work, since without that Pingora's find each other by a thread number
+    /// that a later server may get again, with the dead workers behind it.
+    Shared,
+}
+
 /// Sets what the edge needs of Pingora's own configuration; call it before the server is made.
-pub fn configure(conf: &mut ServerConf) {
+pub fn configure(conf: &mut ServerConf, process: Process) {
     conf.max_retries = ATTEMPTS;
-    // A runtime for each worker: a connection stays where it was accepted. Handing tasks from worker to worker costs more
-    // than it evens out, since nothing in a hook computes for long.
-    conf.work_stealing = false;
+    conf.work_stealing = process == Process::Shared;
 }
 
 /// The proxy application: what a service runs, and what tests run on connections of their own.
@@ -177,9 +160,9 @@ pub fn service(gateway: Gateway, conf: &Arc<ServerConf>, listeners: &[Listener])
     let mut service = Service::new("gateway".to_owned(), application(gateway, conf));
     for Listener { address, tls } in listeners {
         let mut endpoint = ListenerConfig::tcp(address).l4_buffer(BUFFERS).tcp_socket_options(socket_options());
-        if let Some((certificate, key)) = tls {
-            let settings = tls::listener(certificate, key)
-                .map_err(|source| Error::Listener { address: address.clone(), source })?;
+        if let Some(certificate) = tls {
+            let settings =
+                tls::listener(certificate).map_err(|source| Error::Listener { address: address.clone(), source })?;
             endpoint = endpoint.tls(settings);
         }
         service.add_listener(endpoint);

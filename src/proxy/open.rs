@@ -17,6 +17,7 @@ use super::{
     refusal::Denial,
     relay,
     router::{self, Destination},
+    rules::Rules,
 };
 use crate::{
     mcp,
@@ -71,14 +72,15 @@ impl Gateway {
         let id = exchange.id();
         router::check_request_line(session)?;
         limits::check_head(session)?;
-        let origin = self.origins.resolve(session)?;
+        let rules = Arc::clone(&exchange.rules);
+        let origin = rules.origins.resolve(session)?;
         exchange.origin = Some(Arc::clone(&origin));
-        match router::destination(&self.routes, &*self.endpoints, session.req_header().uri.path())? {
+        match router::destination(&rules.routes, &*rules.endpoints, session.req_header().uri.path())? {
             Destination::Endpoint => {
-                let caller = self.origins.caller(session);
+                let caller = rules.origins.caller(session);
                 let request = endpoint::read_request(session, &origin, caller, &id).await?;
                 let _turn = self.endpoint_turn().await?;
-                Ok(Step::Answer(self.endpoints.answer(request).await))
+                Ok(Step::Answer(rules.endpoints.answer(request).await))
             }
             Destination::Route(route) => {
                 exchange.route = Some(route);
@@ -86,7 +88,7 @@ impl Gateway {
                     session.set_keepalive(None);
                     return Err(Failure::Overloaded.into());
                 }
-                self.open_route(session, exchange, &origin).await
+                self.open_route(&rules, session, exchange, &origin).await
             }
         }
     }
@@ -100,23 +102,29 @@ impl Gateway {
     }
 
     /// Proves the caller before anything else about an MCP request is looked at; no connection is opened until then.
-    async fn open_route(&self, session: &mut Session, exchange: &mut Exchange, origin: &Origin) -> Result<Step, Stop> {
+    async fn open_route(
+        &self,
+        rules: &Rules,
+        session: &mut Session,
+        exchange: &mut Exchange,
+        origin: &Origin,
+    ) -> Result<Step, Stop> {
         let Some(route) = exchange.route.clone() else { return Err(Failure::Internal.into()) };
         let head = session.req_header();
         access::see_trace(&self.telemetry, exchange, &head.headers);
-        exchange.caller = self.allowed_origins.check(&head.headers, origin)?;
+        exchange.caller = rules.allowed_origins.check(&head.headers, origin)?;
         if head.method == Method::OPTIONS {
             return Ok(Step::Answer(cors::preflight_response(&head.headers)));
         }
         if head.uri.query().is_some_and(names_access_token) {
             return Err(Stop::Denied(Denial::of_query_token(&head.headers)));
         }
-        let principal = self
+        let principal = rules
             .resource_server
             .authenticate(&head.headers, origin, &route)
             .await
             .map_err(|refusal| Stop::Denied(Denial::of(refusal, &head.headers)))?;
-        let permit = self
+        let permit = rules
             .policies
             .admit(principal, Arc::clone(&route))
             .map_err(|_denied| Stop::Denied(Denial::NotForThisUser))?;
@@ -128,15 +136,15 @@ impl Gateway {
         let mcp = mcp::Head::parse(&head.headers).map_err(|error| Failure::of_mcp_head(&error))?;
         exchange.sessionless = mcp.era() == mcp::Era::Modern;
         access::see_head(exchange, &mcp);
-        exchange.mcp_session = mcp.session_id.map(|id| self.sessions.open(id, &permit)).transpose()?;
-        let target = Arc::clone(self.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
+        exchange.mcp_session = mcp.session_id.map(|id| rules.sessions.open(id, &permit)).transpose()?;
+        let target = Arc::clone(rules.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
         exchange.permit = Some(permit);
         exchange.target = Some(target);
-        self.open_upstream(session, exchange).await
+        self.open_upstream(rules, session, exchange).await
     }
 
     /// Finds the credential, and reads the body where it may have to be sent again.
-    async fn open_upstream(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Step, Stop> {
+    async fn open_upstream(&self, rules: &Rules, session: &mut Session, exchange: &mut Exchange) -> Result<Step, Stop> {
         let (Some(permit), Some(target)) = (&exchange.permit, &exchange.target) else {
             return Err(Failure::Internal.into());
         };
@@ -144,10 +152,10 @@ impl Gateway {
         exchange.by_connection = fixed.is_none();
         exchange.credential = match fixed {
             Some(fixed) => Some(fixed),
-            None => match self.credential(permit, &target.server).await {
+            None => match rules.credential(permit, &target.server).await {
                 Ok(credential) => Some(credential),
                 Err(NoCredential::ConnectRequired(need)) => {
-                    return Ok(Step::Answer(self.connection_required(session, exchange, need).await?));
+                    return Ok(Step::Answer(rules.connection_required(session, exchange, need).await?));
                 }
                 Err(NoCredential::Denied) => return Err(Failure::CredentialDenied.into()),
                 Err(NoCredential::Unavailable { retry_after }) => {
@@ -165,7 +173,7 @@ impl Gateway {
         }
         exchange.body = Some(relay::buffer_for_replay(session).await?);
         access::see_kept(exchange);
-        let resumed = if exchange.by_connection { self.resume(session, exchange) } else { None };
+        let resumed = if exchange.by_connection { rules.resume(session, exchange) } else { None };
         let answer = resumed.or_else(|| Filter::open(session.req_header(), exchange, view?));
         Ok(answer.map_or(Step::Relay, Step::Answer))
     }

@@ -2,11 +2,16 @@
 
 use std::{path::Path, sync::Arc};
 
+use arc_swap::ArcSwap;
 use pingora::{
     listeners::tls::TlsSettings,
     utils::tls::{CertKey, WrappedX509, parse_x509},
 };
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
+use rustls::{
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
 use thiserror::Error;
 
 use crate::{crypto::Digest, upstream::Tls};
@@ -35,9 +40,6 @@ pub enum Error {
     /// Pingora refuses it.
     #[error("it cannot be served")]
     Listener(#[source] Box<pingora::Error>),
-    /// A path that is not text.
-    #[error("its path is not UTF-8")]
-    Path,
     /// A file that does not open.
     #[error("the file cannot be read")]
     File(#[source] std::io::Error),
@@ -114,18 +116,39 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
     Ok(certificates)
 }
 
-/// The TLS settings of a listener that speaks HTTP/2 and HTTP/1.1, from PEM files.
-pub fn listener(certificate: &Path, key: &Path) -> Result<TlsSettings, Error> {
-    let chain = certificates(&std::fs::read(certificate).map_err(Error::File)?)?;
-    let private = PrivateKeyDer::from_pem_slice(&std::fs::read(key).map_err(Error::File)?).map_err(Error::Pem)?;
-    rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(Error::Refused)?
-        .with_no_client_auth()
-        .with_single_cert(chain, private)
-        .map_err(Error::Refused)?;
-    let (Some(certificate), Some(key)) = (certificate.to_str(), key.to_str()) else { return Err(Error::Path) };
-    let mut settings = TlsSettings::intermediate(certificate, key).map_err(Error::Listener)?;
+/// The certificate of a listener with its key, which can be renewed while it serves.
+#[derive(Debug)]
+pub struct Certificate(ArcSwap<CertifiedKey>);
+
+impl Certificate {
+    /// Shows this one until the next.
+    pub fn new(first: CertifiedKey) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::from_pointee(first)))
+    }
+
+    /// A certificate chain and its private key, from PEM files.
+    pub fn read(chain: &Path, key: &Path) -> Result<CertifiedKey, Error> {
+        let chain = certificates(&std::fs::read(chain).map_err(Error::File)?)?;
+        let key = PrivateKeyDer::from_pem_slice(&std::fs::read(key).map_err(Error::File)?).map_err(Error::Pem)?;
+        CertifiedKey::from_der(chain, key, &rustls::crypto::ring::default_provider()).map_err(Error::Refused)
+    }
+
+    /// Shows another one to every connection from now on.
+    pub fn renew(&self, next: CertifiedKey) {
+        self.0.store(Arc::new(next));
+    }
+}
+
+impl ResolvesServerCert for Certificate {
+    fn resolve(&self, _hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.0.load_full())
+    }
+}
+
+/// The TLS settings of a listener that speaks HTTP/2 and HTTP/1.1.
+pub fn listener(certificate: &Arc<Certificate>) -> Result<TlsSettings, Error> {
+    let mut settings = TlsSettings::intermediate("", "").map_err(Error::Listener)?;
+    settings.set_cert_resolver(Arc::clone(certificate) as _);
     settings.enable_h2();
     Ok(settings)
 }

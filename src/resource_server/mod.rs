@@ -92,12 +92,7 @@ impl ResourceServer {
             changes: AtomicU64::new(0),
             lookups: Semaphore::new(LOOKUPS),
         });
-        let weak = Arc::downgrade(&server);
-        changes.subscribe(move |change| {
-            if let Some(server) = weak.upgrade() {
-                server.forget(change);
-            }
-        });
+        changes.subscribe(&server, Self::forget);
         server
     }
 

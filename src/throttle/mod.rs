@@ -5,6 +5,8 @@
 
 mod buckets;
 
+use std::sync::{PoisonError, RwLock};
+
 use http::{StatusCode, header};
 
 use self::buckets::Buckets;
@@ -55,7 +57,7 @@ enum Key {
 
 /// The limits of one process, with a bounded memory.
 pub struct Throttle {
-    settings: Settings,
+    settings: RwLock<Settings>,
     buckets: Buckets<Key>,
     clock: Clock,
 }
@@ -63,17 +65,23 @@ pub struct Throttle {
 impl Throttle {
     /// Full buckets for everybody.
     pub fn new(settings: Settings, clock: Clock) -> Self {
-        Self { settings, buckets: Buckets::new(REMEMBERED), clock }
+        Self { settings: RwLock::new(settings), buckets: Buckets::new(REMEMBERED), clock }
+    }
+
+    /// Limits otherwise from now on; what is in the buckets stays.
+    pub fn limit(&self, settings: Settings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
     /// The answer to a request that comes too soon after others of its address; none if it may pass.
     pub fn refuse(&self, door: Door, request: &Request) -> Option<Response> {
+        let settings = *self.settings.read().unwrap_or_else(PoisonError::into_inner);
         let limit = match door {
-            Door::Registration => self.settings.registration,
-            Door::Authorization => self.settings.authorization,
-            Door::Token => self.settings.token,
-            Door::Login => self.settings.login,
-            Door::Connect => self.settings.connect,
+            Door::Registration => settings.registration,
+            Door::Authorization => settings.authorization,
+            Door::Token => settings.token,
+            Door::Login => settings.login,
+            Door::Connect => settings.connect,
         };
         let caller = request.caller?;
         let limit = if caller.is_shared() { limit.saturating_mul(SHARED) } else { limit };

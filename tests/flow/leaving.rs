@@ -162,9 +162,13 @@ impl Upgradable {
 
     /// Runs `conf/upgrade.sh`; the new process writes to a file.
     fn upgrade(&self) -> Output {
+        self.script(&[])
+    }
+
+    fn script(&self, options: &[&str]) -> Output {
         let log = File::create(self.files.path().join("log")).unwrap();
         let mut script = Command::new("bash");
-        script.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/upgrade.sh")).arg(self.config());
+        script.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/upgrade.sh")).args(options).arg(self.config());
         script.env("SALLYPORT", env!("CARGO_BIN_EXE_sallyport")).stderr(log.try_clone().unwrap()).stdout(log);
         script.output().unwrap()
     }
@@ -297,4 +301,22 @@ async fn a_process_without_a_successor_serves_on() {
         assert_eq!(old.pid(), first);
         assert_eq!(client.call("/mcp/one", &tokens.access).await.status(), StatusCode::OK);
     }
+}
+
+#[tokio::test]
+async fn a_process_of_the_same_program_is_told_to_read_its_configuration() {
+    let old = Upgradable::start().await;
+    let client = Client::register(&old.gateway).await;
+    let tokens = client.log_in("/mcp/one", "ada").await;
+    let first = old.pid();
+    let sound = std::fs::read_to_string(old.config()).unwrap();
+    std::fs::write(old.config(), sound.replace("\"identity\"", "\"identitee\"")).unwrap();
+    assert!(!old.script(&["--or-reload"]).status.success());
+    std::fs::write(old.config(), sound.replace("/mcp/one", "/mcp/renamed")).unwrap();
+    assert!(old.script(&["--or-reload"]).status.success(), "{}", old.log());
+    let begun = Instant::now();
+    while client.call("/mcp/one", &tokens.access).await.status() != StatusCode::NOT_FOUND {
+        assert!(begun.elapsed() < SOON);
+    }
+    assert_eq!(old.pid(), first);
 }

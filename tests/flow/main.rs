@@ -30,6 +30,7 @@ mod processes;
 mod quirks;
 mod rate_limits;
 mod register;
+mod reload;
 mod remembered_consent;
 mod replicas;
 mod revoke;

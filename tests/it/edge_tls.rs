@@ -1,22 +1,15 @@
 //! The edge as `app` runs it: a Pingora server with a TLS listener that speaks HTTP/2 and HTTP/1.1.
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, atomic::AtomicBool},
-    time::Duration,
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{Request as HttpRequest, StatusCode};
-use pingora::server::configuration::ServerConf;
 use rustls::{ClientConfig, pki_types::ServerName};
-use sallyport::proxy::{self, Listener};
+use sallyport::proxy::Certificate;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::support::{
-    Connection, Request, TestEdge, Upstream, certificates::Authority, server::RunningServer, upstream::RESULT,
-};
+use crate::support::{Connection, Request, Upstream, certificates::Authority, server::RunningServer, upstream::RESULT};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -87,16 +80,26 @@ async fn connect(address: SocketAddr, authority: &Authority, alpn: &[u8]) -> Tls
 }
 
 #[test]
-fn a_certificate_that_cannot_be_served_stops_the_start() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
+fn a_certificate_that_cannot_be_served_is_refused() {
     let files = tempfile::tempdir().expect("a directory");
-    let junk = files.path().join("junk.pem");
-    std::fs::write(&junk, "no PEM").expect("a file");
-    for path in [junk, files.path().join("missing.pem")] {
-        let (gateway, _) = TestEdge::builder().build(Arc::new(AtomicBool::new(false)));
-        let listener = Listener { address: "127.0.0.1:1".to_owned(), tls: Some((path.clone(), path)) };
-        let service = proxy::service(gateway.expect("a gateway"), &Arc::new(ServerConf::default()), &[listener]);
-        assert!(matches!(service, Err(proxy::Error::Listener { .. })));
+    let file = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path
+    };
+    let authority = Authority::new("public");
+    let (leaf, other) = (authority.issue(&["gw.example"]), authority.issue(&["gw.example"]));
+    let (certificate, key) = (file("cert.pem", &leaf.certificate), file("key.pem", &leaf.key));
+    assert!(Certificate::read(&certificate, &key).is_ok());
+    for (chain, key) in [
+        (file("junk.pem", "no PEM"), key.clone()),
+        (certificate.clone(), file("junk.pem", "no PEM")),
+        (files.path().join("missing.pem"), key.clone()),
+        (certificate.clone(), files.path().join("missing.pem")),
+        (certificate.clone(), file("other.pem", &other.key)),
+        (key, certificate),
+    ] {
+        assert!(Certificate::read(&chain, &key).is_err(), "{chain:?} {key:?}");
     }
 }
 

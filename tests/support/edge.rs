@@ -22,7 +22,7 @@ use sallyport::{
     clock::Clock,
     crypto::{Key, KeyRing},
     policy::{Policies, Policy},
-    proxy::{self, AllowedOrigins, Endpoints, Gateway, Limits, Parts, Resolve, Underway},
+    proxy::{self, AllowedOrigins, Endpoints, Gateway, Limits, Parts, Process, Resolve, Setup, Underway},
     resource_server::{ClaimPaths, ResourceServer},
     routes::{Route, Routes},
     store::Changes,
@@ -175,7 +175,7 @@ impl Builder {
             upstream_title: name.clone(),
         };
         let key = Key { id: "k1".to_owned(), bytes: Zeroizing::new([7; 32]) };
-        let gateway = Gateway::new(Parts {
+        let setup = Setup {
             endpoints: Arc::new(EchoEndpoints),
             resource_server: ResourceServer::with_claims(
                 Arc::clone(&store) as _,
@@ -189,9 +189,12 @@ impl Builder {
             origin_rules: self.origin_rules,
             allowed_origins: self.allowed_origins,
             credentials: self.credentials,
-            resolver: self.resolver,
             key_ring: Arc::new(KeyRing::new(&[key]).expect("a key")),
             clock: self.clock,
+        };
+        let gateway = Gateway::new(Parts {
+            setup,
+            resolver: self.resolver,
             underway: self.underway,
             draining,
             telemetry: self.telemetry,
@@ -219,7 +222,7 @@ impl Builder {
         let telemetry = Arc::clone(&self.telemetry);
         let (gateway, store) = self.build(Arc::clone(&draining));
         let mut conf = ServerConf::default();
-        proxy::configure(&mut conf);
+        proxy::configure(&mut conf, Process::Shared);
         let proxy = Arc::new(proxy::application(gateway.expect("a gateway"), &Arc::new(conf)));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

@@ -10,7 +10,7 @@ use std::{
 
 use async_trait::async_trait;
 use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, configuration::ServerConf};
-use sallyport::proxy::{self, Listener, Underway};
+use sallyport::proxy::{self, Certificate, Listener, Process, Underway};
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
 use super::{TestEdge, store::FakeStore};
@@ -52,11 +52,10 @@ impl RunningServer {
         let underway = builder.underway();
         let (gateway, store) = builder.build(Arc::new(AtomicBool::new(false)));
         let mut conf = ServerConf { threads: 1, grace_period_seconds: Some(0), ..ServerConf::default() };
-        proxy::configure(&mut conf);
-        // Several servers in one process: see `app::run`.
-        conf.work_stealing = true;
+        proxy::configure(&mut conf, Process::Shared);
         let mut server = Server::new_with_opt_and_conf(None, conf);
         server.bootstrap();
+        let tls = tls.map(|(chain, key)| Certificate::new(Certificate::read(&chain, &key).expect("a certificate")));
         let listener = Listener { address: address.to_string(), tls };
         let service = proxy::service(gateway.expect("a gateway"), &server.configuration, &[listener]);
         server.add_service(service.expect("a service"));

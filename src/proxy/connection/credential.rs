@@ -7,11 +7,11 @@ use tokio::time::timeout;
 
 use crate::{
     policy::Permit,
-    proxy::{edge::Gateway, exchange::Exchange, failure::Failure},
+    proxy::{exchange::Exchange, failure::Failure, rules::Rules},
     upstream::{Credential, Need, NoCredential, Server},
 };
 
-impl Gateway {
+impl Rules {
     /// The credential for a permitted call, within [`CREDENTIAL_TIME`].
     pub(in crate::proxy) async fn credential(
         &self,

@@ -10,10 +10,10 @@ use crate::{
         modern,
     },
     proxy::{
-        edge::Gateway,
         exchange::Exchange,
         limits::{self, ReadError},
         relay::MCP_SESSION_ID,
+        rules::Rules,
     },
     upstream::Need,
     web::Response,
@@ -27,7 +27,7 @@ pub(super) struct Refused {
     pub answer: Answer,
 }
 
-impl Gateway {
+impl Rules {
     /// Answers a request in place of the upstream, because `need` stands in the way; reads the body if nobody did.
     pub(in crate::proxy) async fn connection_required(
         &self,

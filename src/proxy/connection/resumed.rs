@@ -13,7 +13,7 @@ use crate::{
         connect_required::{self, Answer, TOOL},
         modern,
     },
-    proxy::{edge::Gateway, exchange::Exchange},
+    proxy::{exchange::Exchange, rules::Rules},
     web::Response,
 };
 
@@ -27,7 +27,7 @@ enum Resumption {
     Answered(Answer),
 }
 
-impl Gateway {
+impl Rules {
     /// Takes our own part out of a request that goes upstream, or answers it if it goes no further.
     ///
     /// The body is parsed only if it holds what only a state of ours has.

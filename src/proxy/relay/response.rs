@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 
-use super::session::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID, McpSessions};
+use super::session::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
 use crate::{
     oauth::challenge::{BearerError, Challenge},
     proxy::{exchange::Exchange, failure::Failure},
@@ -49,7 +49,7 @@ pub fn judge(head: &ResponseHeader, exchange: &Exchange) -> Verdict {
 }
 
 /// Leaves of an upstream's head only what may pass, with the session id sealed.
-pub fn relay_head(head: &mut ResponseHeader, exchange: &Exchange, sessions: &McpSessions) -> pingora::Result<()> {
+pub fn relay_head(head: &mut ResponseHeader, exchange: &Exchange) -> pingora::Result<()> {
     let redirect = redirects(head.status);
     let mut clean = ResponseHeader::build(head.status, Some(head.headers.len() + 6))?;
     clean.set_version(head.version);
@@ -60,7 +60,7 @@ pub fn relay_head(head: &mut ResponseHeader, exchange: &Exchange, sessions: &Mcp
     }
     if let (Some(plain), Some(permit), false) =
         (head.headers.get(MCP_SESSION_ID), &exchange.permit, exchange.sessionless)
-        && let Some(sealed) = sessions.seal(exchange.mcp_session.as_ref(), plain, permit)
+        && let Some(sealed) = exchange.rules.sessions.seal(exchange.mcp_session.as_ref(), plain, permit)
     {
         clean.insert_header(MCP_SESSION_ID, sealed)?;
     }

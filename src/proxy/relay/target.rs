@@ -49,14 +49,18 @@ pub struct Target {
 pub struct Targets(HashMap<String, Arc<Target>>);
 
 impl Targets {
-    /// Makes the upstreams of all routes ready; fails on TLS material that cannot be used.
-    pub fn new(routes: &Routes, servers: &Servers) -> Result<Self, Error> {
+    /// Makes the upstreams of all routes ready; fails on TLS material that cannot be used. Calls are counted on with those
+    /// of the targets before.
+    pub fn new(routes: &Routes, servers: &Servers, before: Option<&Self>) -> Result<Self, Error> {
         let mut targets = HashMap::new();
         for route in routes.iter() {
             let server = servers
                 .of(&route.operation_id)
                 .ok_or_else(|| Error::NoUpstream { operation_id: route.operation_id.clone() })?;
-            targets.insert(route.operation_id.clone(), Arc::new(Target::new(Arc::clone(server))?));
+            let calls =
+                before.and_then(|targets| targets.of(&route.operation_id)).map(|target| Arc::clone(&target.calls));
+            let target = Target::new(Arc::clone(server), calls.unwrap_or_default())?;
+            targets.insert(route.operation_id.clone(), Arc::new(target));
         }
         Ok(Self(targets))
     }
@@ -68,7 +72,7 @@ impl Targets {
 }
 
 impl Target {
-    fn new(server: Arc<Server>) -> Result<Self, Error> {
+    fn new(server: Arc<Server>, calls: Arc<AtomicUsize>) -> Result<Self, Error> {
         let unusable = || Error::UnusableUrl { upstream: server.id.clone() };
         let url = &server.url;
         let tls = match url.scheme() {
@@ -90,7 +94,7 @@ impl Target {
                 .map_err(|source| Error::UnusableAuthority { upstream: server.id.clone(), source })?,
             path: url.path().to_owned(),
             query: url.query().filter(|query| !query.is_empty()).map(str::to_owned),
-            calls: Arc::default(),
+            calls,
             port: url.port_or_known_default().ok_or_else(unusable)?,
             tls,
             sni,

@@ -26,6 +26,8 @@ pub enum End {
     TokenRevoked,
     /// This process leaves.
     Leaving,
+    /// The configuration of its route is another one now.
+    RouteChanged,
     /// What was to come did not come in time.
     Silent,
 }
@@ -53,6 +55,7 @@ impl Line {
             End::TokenRevoked => 2,
             End::Leaving => 3,
             End::Silent => 4,
+            End::RouteChanged => 5,
         };
         if self.end.compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.waker.wake();
@@ -66,7 +69,8 @@ impl Line {
             1 => Some(End::TokenExpired),
             2 => Some(End::TokenRevoked),
             3 => Some(End::Leaving),
-            _ => Some(End::Silent),
+            4 => Some(End::Silent),
+            _ => Some(End::RouteChanged),
         }
     }
 

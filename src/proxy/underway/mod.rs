@@ -30,6 +30,7 @@ use self::connections::Connections;
 use crate::{
     clock::Timestamp,
     policy::Permit,
+    routes::Route,
     store::{self, Change, Changes, OpenToken, Store, SubjectId},
 };
 
@@ -134,12 +135,7 @@ impl Underway {
             most_streams: AtomicUsize::new(limits.streams),
             connections: Connections::new(limits.connections),
         });
-        let weak = Arc::downgrade(&table);
-        changes.subscribe(move |change| {
-            if let Some(table) = weak.upgrade() {
-                table.hear(change);
-            }
-        });
+        changes.subscribe(&table, Self::hear);
         table
     }
 
@@ -228,6 +224,12 @@ impl Underway {
                 .filter(|entry| entry.kind == Kind::Stream)
                 .for_each(|entry| entry.line.end(End::Leaving));
         }
+    }
+
+    /// Ends the streams that answer no call on routes that are not what they were: their clients come back, and meet what
+    /// holds now.
+    pub fn end_streams_on(&self, changed: impl Fn(&Route) -> bool) {
+        self.end_where(End::RouteChanged, |entry| entry.kind == Kind::Stream && changed(entry.permit.route()));
     }
 
     /// Ends everything.
@@ -325,6 +327,7 @@ impl End {
             Self::TokenExpired => "token_expired",
             Self::TokenRevoked => "token_revoked",
             Self::Leaving => "leaving",
+            Self::RouteChanged => "route_changed",
             Self::Silent => "timeout",
         }
     }

@@ -167,12 +167,12 @@ mod tests {
     /// What `store` hears, beginning anew after every loss.
     fn heard_by(store: &Arc<PostgresStore>) -> UnboundedReceiver<Change> {
         let (sender, heard) = unbounded_channel();
-        let changes = Changes::default();
-        changes.subscribe(move |change| drop(sender.send(change.clone())));
+        let (changes, sender) = (Changes::default(), Arc::new(sender));
+        changes.subscribe(&sender, |sender, change| drop(sender.send(change.clone())));
         let store = Arc::clone(store);
         tokio::spawn(async move {
             loop {
-                assert!(store.hear(&changes).await.is_err());
+                assert!(store.hear(&changes).await.is_err() && Arc::strong_count(&sender) == 1);
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         });

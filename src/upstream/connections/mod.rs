@@ -88,12 +88,7 @@ impl Connections {
 
     /// Forgets from now on what `changes` announces as overtaken.
     pub fn follow(self: &Arc<Self>, changes: &Changes) {
-        let weak = Arc::downgrade(self);
-        changes.subscribe(move |change| {
-            if let Some(connections) = weak.upgrade() {
-                connections.warm.hear(change);
-            }
-        });
+        changes.subscribe(self, |connections, change| connections.warm.hear(change));
     }
 
     /// Whether `subject` has what `server` needs, and what is missing otherwise.

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
     thread::{self, JoinHandle},
@@ -53,10 +54,29 @@ impl TestGateway {
 
     /// The program itself as a process of its own, and what it logs, as JSON and at every level.
     pub async fn with_log(changes: Value) -> (Self, Log) {
+        Self::with_log_and_files(changes, &[]).await
+    }
+
+    /// The same with files, by name and content, beside its configuration.
+    pub async fn with_log_and_files(changes: Value, files: &[(&str, &str)]) -> (Self, Log) {
         let mut gateway = Self::stopped(changes).await;
         merge(&mut gateway.document, json!({"log": {"format": "json", "level": "trace"}}));
+        for (name, content) in files {
+            std::fs::write(gateway.directory.path().join(name), content).unwrap();
+        }
         let log = gateway.run_elsewhere();
         (gateway, log)
+    }
+
+    /// The configuration file of a process.
+    pub fn file(&self) -> PathBuf {
+        self.directory.path().join("sallyport.yaml")
+    }
+
+    /// Writes the configuration file, changed so.
+    pub fn write(&mut self, changes: Value) {
+        merge(&mut self.document, changes);
+        std::fs::write(self.file(), self.document.to_string()).unwrap();
     }
 
     /// Starts the program again, as it was, after [`TestGateway::stop`].
@@ -66,11 +86,10 @@ impl TestGateway {
     }
 
     fn run_elsewhere(&mut self) -> Log {
-        let file = self.directory.path().join("sallyport.yaml");
-        std::fs::write(&file, self.document.to_string()).unwrap();
+        self.write(json!({}));
         let mut process = Command::new(env!("CARGO_BIN_EXE_sallyport"))
             .args(["run", "--config"])
-            .arg(&file)
+            .arg(self.file())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
@@ -170,7 +189,7 @@ impl TestGateway {
         }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.origin.strip_prefix("http://").unwrap().parse().unwrap()
     }
 
@@ -242,7 +261,7 @@ fn merge(into: &mut Value, changes: Value) {
     }
 }
 
-fn free_address() -> SocketAddr {
+pub fn free_address() -> SocketAddr {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 

@@ -40,6 +40,25 @@ impl Log {
         }
     }
 
+    /// The lines of this event so far.
+    pub fn events(&self, event: &str) -> Vec<Value> {
+        let all = self.all().into_iter().filter_map(|line| serde_json::from_str::<Value>(&line).ok());
+        all.filter(|line| line["event"] == event).collect()
+    }
+
+    /// The lines of this event, once there are so many.
+    pub fn await_events(&self, event: &str, count: usize) -> Vec<Value> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            let lines = self.events(event);
+            if lines.len() >= count {
+                return lines;
+            }
+            assert!(Instant::now() < deadline, "not {count} times {event}: {:?}", self.all());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     pub fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
     }

@@ -13,8 +13,9 @@ mod protected;
 mod upstream;
 
 pub use browser::{Browser, Page};
+pub use certificates::Authority;
 pub use client::{Client, Tokens, choose_user};
-pub use gateway::TestGateway;
+pub use gateway::{TestGateway, free_address};
 pub use host::Host;
 pub use identity_provider::IdentityProvider;
 pub use log::Log;
