@@ -322,6 +322,7 @@ fn oauth_settings(oauth: &config::UpstreamOauth) -> upstream::OauthSettings {
             config::Prompt::Consent => upstream::Prompt::Always("consent"),
             config::Prompt::SelectAccount => upstream::Prompt::Always("select_account"),
         },
+        authorization_parameters: oauth.authorization_parameters.clone(),
         resource: match &oauth.resource {
             config::ResourceParameter::Send => upstream::Resource::Send,
             config::ResourceParameter::Omit => upstream::Resource::Omit,

@@ -1,5 +1,7 @@
 //! What the gateway needs to know to be the OAuth client of one upstream.
 
+use std::collections::BTreeMap;
+
 use url::Url;
 
 use crate::crypto::Secret;
@@ -15,6 +17,8 @@ pub struct OauthSettings {
     pub scope_delimiter: String,
     /// The `prompt` of the authorization request.
     pub prompt: Prompt,
+    /// Further parameters of the authorization request, by name; none is one of the gateway's own.
+    pub authorization_parameters: BTreeMap<String, String>,
     /// The `resource` parameter (RFC 8707).
     pub resource: Resource,
     /// Where the protected resource metadata is, if it is not to be discovered.

@@ -40,4 +40,5 @@ mod telemetry;
 mod together;
 mod token;
 mod token_refresh;
+mod upstream_quirks;
 mod user_key;

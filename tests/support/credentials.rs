@@ -51,6 +51,7 @@ pub fn user_oauth() -> CredentialSource {
             scopes: Vec::new(),
             scope_delimiter: " ".to_owned(),
             prompt: Prompt::Auto,
+            authorization_parameters: std::collections::BTreeMap::new(),
             resource: Resource::Send,
             protected_resource_metadata_url: None,
             assume_pkce: false,

@@ -46,6 +46,9 @@ pub struct Upstream {
     /// The `prompt` of the authorization request. Unset: `consent` where `offline_access` is asked for; `false`: never.
     #[schemars(default = "null", schema_with = "prompt_schema")]
     pub prompt: At<Scalar>,
+    /// Further parameters of the authorization request, by name, such as `audience` at Auth0.
+    #[schemars(default = "section")]
+    pub authorization_parameters: At<BTreeMap<String, At<String>>>,
     /// The `resource` parameter: `send`, `omit`, or the URI to send instead of the upstream's own.
     #[schemars(default = "send")]
     pub resource: At<String>,

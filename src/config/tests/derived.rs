@@ -165,6 +165,8 @@ fn oauth_knobs_become_types() {
     assert_eq!(oauth.prompt, Prompt::Never);
     assert_eq!(oauth.resource, ResourceParameter::Uri("https://a/mcp".to_owned()));
     assert_eq!((oauth.scopes.len(), oauth.scope_delimiter.as_str()), (2, ","));
+    let oauth = self::oauth("authorizationParameters: {audience: \"https://api\"}");
+    assert_eq!(oauth.authorization_parameters["audience"], "https://api");
 }
 
 /// Contract section 7: omitted passes through, empty hides everything.

@@ -1,5 +1,7 @@
 //! What the gateway needs to know as an OAuth client of an upstream.
 
+use std::collections::BTreeMap;
+
 use url::Url;
 
 use crate::config::at::{At, State};
@@ -21,6 +23,8 @@ pub struct UpstreamOauth {
     pub scope_delimiter: String,
     /// The `prompt` of the authorization request.
     pub prompt: Prompt,
+    /// Further parameters of the authorization request, by name.
+    pub authorization_parameters: BTreeMap<String, String>,
     /// The `resource` parameter.
     pub resource: ResourceParameter,
     /// Where the protected resource metadata is, if not discovered.
@@ -100,6 +104,7 @@ impl UpstreamOauth {
             scopes: check.parse_list(&file.scopes, parse::scope_token),
             scope_delimiter: delimiter.unwrap_or_else(|| " ".to_owned()),
             prompt: prompt(&file.prompt, check),
+            authorization_parameters: authorization_parameters(&file.authorization_parameters, check),
             resource: check.parse(&file.resource, |text| resource(text)).unwrap_or(ResourceParameter::Send),
             protected_resource_metadata_url: check
                 .parse(&file.protected_resource_metadata_url, |text| parse::http_url(text)),
@@ -165,6 +170,39 @@ fn prompt(at: &At<Scalar>, check: &mut Check) -> Prompt {
         Prompt::Auto
     })
 }
+
+fn authorization_parameters(at: &At<BTreeMap<String, At<String>>>, check: &mut Check) -> BTreeMap<String, String> {
+    let mut parameters = BTreeMap::new();
+    for (name, value) in at.get().into_iter().flatten() {
+        let given = || format!("the parameter name {name:?}");
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) {
+            let expected = "a name of letters, digits and _-.";
+            check.report(&value.place, Fault::Invalid { given: given(), expected });
+        } else if OURS.contains(&name.as_str()) {
+            let expected = "a parameter that the gateway does not set itself";
+            check.report(&value.place, Fault::Invalid { given: given(), expected });
+        }
+        check.require(value, "the parameter's value");
+        parameters.extend(check.text(value).map(|value| (name.clone(), value)));
+    }
+    parameters
+}
+
+/// What an authorization request is made of, which nobody else may say (RFC 6749, 7636, 8707 and 9101, OpenID Connect).
+const OURS: [&str; 12] = [
+    "response_type",
+    "response_mode",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "scope",
+    "code_challenge",
+    "code_challenge_method",
+    "resource",
+    "prompt",
+    "request",
+    "request_uri",
+];
 
 /// RFC 8707 section 2: an absolute URI without a fragment.
 fn resource(text: &str) -> Result<ResourceParameter, parse::Expected> {

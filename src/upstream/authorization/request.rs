@@ -59,11 +59,14 @@ pub fn authorization_url(
     url.set_query(None);
     {
         // RFC 6749 section 3.1: the endpoint's own query stays, and no parameter comes twice.
-        let own = |name: &str| parameters.iter().any(|(known, _)| *known == name);
+        let further = &settings.authorization_parameters;
+        let own = |name: &str| parameters.iter().any(|(known, _)| *known == name) || further.contains_key(name);
         let kept = server.authorization_endpoint.query_pairs().filter(|(name, _)| !own(name));
+        let usual = parameters.iter().filter(|(name, _)| !further.contains_key(*name));
         let mut query = url.query_pairs_mut();
         query.extend_pairs(kept);
-        query.extend_pairs(parameters.iter().filter_map(|(name, value)| Some((name, (*value)?))));
+        query.extend_pairs(usual.filter_map(|(name, value)| Some((name, (*value)?))));
+        query.extend_pairs(further);
     }
     AuthorizationUrl { url, scope: (!scopes.is_empty()).then(|| scopes.join(" ")) }
 }

@@ -11,6 +11,7 @@ mod identity_provider;
 mod log;
 mod protected;
 mod upstream;
+mod vendor;
 
 pub use browser::{Browser, Page};
 pub use certificates::Authority;
@@ -21,3 +22,4 @@ pub use identity_provider::IdentityProvider;
 pub use log::Log;
 pub use protected::Protected;
 pub use upstream::Upstream;
+pub use vendor::{AUDIENCE, Vendor};

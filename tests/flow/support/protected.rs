@@ -1,6 +1,6 @@
 //! An MCP server behind an authorization server of its own, which rotates refresh tokens and revokes on replay.
 //!
-//! It runs on real time, for tests with gateways in processes of their own.
+//! It runs on real time, for tests with gateways in processes of their own, and can have the habits of a [`Vendor`].
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -16,6 +16,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use super::Vendor;
+
 /// The protected upstream.
 pub struct Protected {
     address: std::net::SocketAddr,
@@ -24,6 +26,8 @@ pub struct Protected {
 
 /// What it knows, and what tests may change.
 pub struct State {
+    /// Whose habits its authorization server has.
+    pub vendor: Vendor,
     /// Further members of the authorization server's metadata; `null` takes one away.
     pub metadata: Value,
     /// How long access tokens live.
@@ -34,6 +38,8 @@ pub struct State {
     pub api_keys: Vec<String>,
     /// Whether access tokens are refused although they are good.
     pub refuses_all: bool,
+    /// Whether the MCP server says so with status 200 where it refuses a token.
+    pub hides_refusals: bool,
     /// Forms that came to the token endpoint.
     pub token_requests: Vec<BTreeMap<String, String>>,
     /// The registrations that were asked for.
@@ -48,10 +54,18 @@ pub struct State {
     pub refreshes: u32,
     /// How many refreshes are being answered.
     pub under_way: u32,
-    codes: HashMap<String, (String, String)>,
+    codes: HashMap<String, (BTreeMap<String, String>, String)>,
     access: HashMap<String, (usize, Instant)>,
     refresh: HashMap<String, (usize, bool)>,
-    grants: Vec<(String, bool)>,
+    grants: Vec<Grant>,
+}
+
+/// What a person allowed.
+struct Grant {
+    user: String,
+    alive: bool,
+    has_refresh_token: bool,
+    is_for_us: bool,
 }
 
 struct Request {
@@ -72,11 +86,13 @@ impl Protected {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State {
+            vendor: Vendor::Standard,
             metadata: json!({}),
             lifetime,
             pauses: (Duration::ZERO, Duration::ZERO),
             api_keys: Vec::new(),
             refuses_all: false,
+            hides_refusals: false,
             token_requests: Vec::new(),
             registrations: Vec::new(),
             calls: Vec::new(),
@@ -106,6 +122,32 @@ impl Protected {
         self.state.lock().unwrap()
     }
 
+    /// With the habits of somebody else.
+    pub async fn of(vendor: Vendor) -> Self {
+        let this = Self::start(Duration::from_hours(1)).await;
+        {
+            let mut state = this.state();
+            state.vendor = vendor;
+            state.metadata = vendor.metadata(&this.url(""));
+        }
+        this
+    }
+
+    /// Ends all access tokens, where they end at all.
+    pub fn end_access_tokens(&self) {
+        let mut state = self.state();
+        if state.vendor != Vendor::GitHub {
+            state.access.clear();
+        }
+    }
+
+    /// Ends what everybody has allowed.
+    pub fn end_grants(&self) {
+        for grant in &mut self.state().grants {
+            grant.alive = false;
+        }
+    }
+
     /// What the person allows at this authorization URL, as `user`: where the browser goes back to.
     pub fn allow(&self, location: &str, user: &str) -> String {
         let url = url::Url::parse(location).unwrap();
@@ -113,14 +155,17 @@ impl Protected {
         let asked: BTreeMap<_, _> = url.query_pairs().into_owned().collect();
         assert_eq!(asked["code_challenge_method"], "S256");
         let mut state = self.state();
+        let mut back = url::Url::parse(&asked["redirect_uri"]).unwrap();
+        let issuer = state.metadata["issuer"].as_str().map_or_else(|| self.url(""), str::to_owned);
+        back.query_pairs_mut().append_pair("state", &asked["state"]).append_pair("iss", &issuer);
+        if let Some(error) = state.vendor.refuses(&asked) {
+            back.query_pairs_mut().append_pair("error", error);
+            return back.into();
+        }
         let code = format!("code-{}", state.issued.len());
         state.issued.push(code.clone());
-        state.codes.insert(code.clone(), (asked["code_challenge"].clone(), user.to_owned()));
-        let mut back = url::Url::parse(&asked["redirect_uri"]).unwrap();
-        back.query_pairs_mut()
-            .append_pair("code", &code)
-            .append_pair("state", &asked["state"])
-            .append_pair("iss", &self.url(""));
+        state.codes.insert(code.clone(), (asked, user.to_owned()));
+        back.query_pairs_mut().append_pair("code", &code);
         back.into()
     }
 }
@@ -211,10 +256,15 @@ fn answer(state: &mut State, request: &Request, origin: &str) -> Reply {
         ("POST", "/token") => {
             let form: BTreeMap<_, _> = url::form_urlencoded::parse(request.body.as_bytes()).into_owned().collect();
             state.token_requests.push(form.clone());
-            match tokens(state, &form) {
-                Some(document) => json_reply("200 OK", &document),
-                None => json_reply("400 Bad Request", &json!({"error": "invalid_grant"})),
-            }
+            let vendor = state.vendor;
+            let (status, headers, body) = match vendor.refuses_token_request(&form) {
+                Some(error) => vendor.failed(error),
+                None => match tokens(state, &form) {
+                    Some(document) => vendor.granted(document),
+                    None => vendor.failed(vendor.dead_refresh_token()),
+                },
+            };
+            Reply { status, headers: headers.to_owned(), body }
         }
         _ => json_reply("404 Not Found", &json!({})),
     }
@@ -235,10 +285,19 @@ fn call(state: &mut State, request: &Request, origin: &str) -> Reply {
     let bearer = header("authorization").and_then(|value| value.strip_prefix("Bearer ").map(str::to_owned));
     let grant = bearer.as_deref().and_then(|token| state.access.get(token));
     let person = grant
-        .filter(|(grant, end)| Instant::now() < *end && state.grants[*grant].1 && !state.refuses_all)
-        .map(|(grant, _)| state.grants[*grant].0.clone());
+        .filter(|(_, end)| Instant::now() < *end && !state.refuses_all)
+        .map(|(grant, _)| &state.grants[*grant])
+        .filter(|grant| grant.alive && grant.is_for_us)
+        .map(|grant| grant.user.clone());
     let key = header("x-api-key").or(bearer).filter(|key| state.api_keys.contains(key));
     let Some(person) = person.or(key) else {
+        if state.hides_refusals {
+            let error = json!({"code": -32000, "message": "Authentication failed: token is not valid"});
+            return json_reply("200 OK", &json!({"jsonrpc": "2.0", "id": 1, "error": error}));
+        }
+        if state.vendor == Vendor::Atlassian && header("authorization").is_some() {
+            return json_reply("403 Forbidden", &json!({"message": "The app is not installed on this instance"}));
+        }
         let challenge = format!("Bearer resource_metadata=\"{origin}/.well-known/oauth-protected-resource/mcp\"");
         let headers = format!("WWW-Authenticate: {challenge}\r\n");
         return Reply { status: "401 Unauthorized", headers, body: String::new() };
@@ -251,32 +310,37 @@ fn call(state: &mut State, request: &Request, origin: &str) -> Reply {
 /// A new pair; a refresh token that comes twice ends its grant (RFC 9700 section 4.14.2).
 fn tokens(state: &mut State, form: &BTreeMap<String, String>) -> Option<Value> {
     let grant = if form.get("grant_type")? == "authorization_code" {
-        let (challenge, user) = state.codes.remove(form.get("code")?)?;
-        if URL_SAFE_NO_PAD.encode(Sha256::digest(form.get("code_verifier")?)) != challenge {
+        let (asked, user) = state.codes.remove(form.get("code")?)?;
+        if URL_SAFE_NO_PAD.encode(Sha256::digest(form.get("code_verifier")?)) != asked["code_challenge"] {
             return None;
         }
-        state.grants.push((user, true));
+        let (has_refresh_token, is_for_us) = (state.vendor.is_offline(&asked), state.vendor.is_for_us(&asked));
+        state.grants.push(Grant { user, alive: true, has_refresh_token, is_for_us });
         state.grants.len() - 1
     } else {
         let (grant, spent) = state.refresh.get_mut(form.get("refresh_token")?)?;
         let grant = *grant;
         if std::mem::replace(spent, true) {
             state.replays += 1;
-            state.grants[grant].1 = false;
+            state.grants[grant].alive = false;
         }
-        if !state.grants[grant].1 {
+        if !state.grants[grant].alive {
             return None;
         }
         state.refreshes += 1;
+        state.grants[grant].is_for_us &= state.vendor.keeps_audience(form);
         grant
     };
     let number = state.issued.len();
     let (access, refresh) = (format!("upstream-access-{number}-secret"), format!("upstream-refresh-{number}-secret"));
-    state.issued.extend([access.clone(), refresh.clone()]);
     let lifetime = state.lifetime;
+    state.issued.push(access.clone());
     state.access.insert(access.clone(), (grant, Instant::now() + lifetime));
-    state.refresh.insert(refresh.clone(), (grant, false));
-    Some(json!({
-        "access_token": access, "token_type": "Bearer", "expires_in": lifetime.as_secs(), "refresh_token": refresh,
-    }))
+    let mut tokens = json!({"access_token": access, "token_type": "Bearer", "expires_in": lifetime.as_secs()});
+    if state.grants[grant].has_refresh_token {
+        state.issued.push(refresh.clone());
+        state.refresh.insert(refresh.clone(), (grant, false));
+        tokens["refresh_token"] = refresh.into();
+    }
+    Some(tokens)
 }

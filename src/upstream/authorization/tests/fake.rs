@@ -261,6 +261,7 @@ pub(super) fn settings() -> OauthSettings {
         scopes: Vec::new(),
         scope_delimiter: " ".to_owned(),
         prompt: Prompt::Auto,
+        authorization_parameters: std::collections::BTreeMap::new(),
         resource: Resource::Send,
         protected_resource_metadata_url: None,
         assume_pkce: false,

@@ -93,6 +93,24 @@ fn the_query_of_the_endpoint_stays_but_cannot_speak_for_us() {
     assert!(!parameters.contains_key("prompt"));
 }
 
+/// Quirks "Auth0: no RFC 8707 (`audience` instead)", "Slack-like: `user_scope`". The operator's word counts for more than
+/// that of the endpoint's query, and than what we would say of our own accord.
+#[test]
+fn further_parameters_are_those_of_the_operator() {
+    let further =
+        [("audience", "https://api.example"), ("user_scope", "chat:write,users:read"), ("access_type", "online")];
+    let further = further.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let settings = OauthSettings { authorization_parameters: further, resource: Resource::Omit, ..settings() };
+    let mut server = server();
+    server.issuer = "https://accounts.google.com".to_owned();
+    server.authorization_endpoint = Url::parse("https://as.example/authorize?audience=other&tenant=t").unwrap();
+    let asked = parameters(&ask(&server, &settings, ""));
+    assert_eq!(asked["audience"], "https://api.example");
+    assert_eq!(asked["user_scope"], "chat:write,users:read");
+    assert_eq!((&*asked["access_type"], &*asked["tenant"]), ("online", "t"));
+    assert_eq!(asked.get("resource"), None);
+}
+
 /// Contract section 5, CL-20: the first that exists wins.
 #[test]
 fn scopes_are_the_configured_else_the_challenged_else_those_of_the_metadata() {
