@@ -1,18 +1,11 @@
 //! A client for the collector of telemetry that the operator names.
 
-use std::{net::Ipv6Addr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, header};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use reqwest::redirect;
 use url::Url;
 
-use super::{
-    BuildError, Error, Resolver, Settings,
-    address::Reach,
-    guard::{Guard, Transport, check_url},
-    tls,
-};
+use super::{BuildError, Error, Resolver, Settings, address::Reach, configured, guard::check_url};
 
 /// Posts to paths below one URL of the configuration; writing it there is the permission to reach it, wherever it is.
 #[derive(Debug, Clone)]
@@ -31,16 +24,7 @@ impl Collector {
         endpoint: &Url,
         headers: HeaderMap,
     ) -> Result<Self, BuildError> {
-        let everywhere: [IpNet; 2] = [Ipv4Net::default().into(), Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into()];
-        let reach = Arc::new(Reach::new(everywhere.into(), true));
-        let client = reqwest::Client::builder()
-            .dns_resolver(Guard { resolver, reach: Arc::clone(&reach), transport: Transport::Plain })
-            .tls_backend_preconfigured(tls::client_config(settings.extra_ca_pem.as_deref())?)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(&settings.user_agent)
-            .build()?;
+        let (client, reach) = configured::client(settings, resolver)?;
         let mut endpoint = endpoint.clone();
         if !endpoint.path().ends_with('/') {
             endpoint.set_path(&format!("{}/", endpoint.path()));

@@ -8,6 +8,7 @@ mod address;
 mod body;
 mod client;
 mod collector;
+mod configured;
 mod dns;
 mod error;
 mod guard;

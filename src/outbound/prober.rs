@@ -1,18 +1,11 @@
 //! A client that asks an upstream server what it demands.
 
-use std::{net::Ipv6Addr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, Response};
-use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use reqwest::redirect;
 use url::Url;
 
-use super::{
-    BuildError, Error, Resolver, Settings,
-    address::Reach,
-    guard::{Guard, Transport, check_url},
-    tls,
-};
+use super::{BuildError, Error, Resolver, Settings, address::Reach, configured, guard::check_url};
 
 /// Reads the head of what an upstream server answers, and nothing of its body.
 ///
@@ -27,16 +20,7 @@ pub struct Prober {
 impl Prober {
     /// Trusts what [`Client`](super::Client) trusts; of the settings, the networks do not matter.
     pub fn new(settings: &Settings, resolver: Arc<Resolver>) -> Result<Self, BuildError> {
-        let everywhere: [IpNet; 2] = [Ipv4Net::default().into(), Ipv6Net::new_assert(Ipv6Addr::UNSPECIFIED, 0).into()];
-        let reach = Arc::new(Reach::new(everywhere.into(), true));
-        let client = reqwest::Client::builder()
-            .dns_resolver(Guard { resolver, reach: Arc::clone(&reach), transport: Transport::Plain })
-            .tls_backend_preconfigured(tls::client_config(settings.extra_ca_pem.as_deref())?)
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(&settings.user_agent)
-            .build()?;
+        let (client, reach) = configured::client(settings, resolver)?;
         Ok(Self { client, reach })
     }
 

@@ -113,6 +113,26 @@ pub struct Connection {
     pub last_used_at: Option<Timestamp>,
 }
 
+impl Connection {
+    /// A connection that was made just now, of which nothing else is known.
+    pub fn fresh(key: ConnectionKey, sealed_tokens: Vec<u8>, now: Timestamp) -> Self {
+        Self {
+            key,
+            issuer: String::new(),
+            client_id: String::new(),
+            sealed_tokens,
+            access_expires_at: None,
+            scope: None,
+            state: ConnectionState::Live,
+            version: 0,
+            connected_at: now,
+            updated_at: now,
+            wanted_scope: None,
+            last_used_at: None,
+        }
+    }
+}
+
 /// New tokens of a connection after a refresh.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RefreshedTokens {
