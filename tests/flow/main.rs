@@ -29,6 +29,7 @@ mod process;
 mod processes;
 mod quirks;
 mod rate_limits;
+mod refresh_ahead;
 mod register;
 mod reload;
 mod remembered_consent;

@@ -435,3 +435,32 @@ async fn an_http2_upstream_gets_the_same_request_again_too() {
         }
     }
 }
+
+/// Never a third try, neither of a stream nor of a call.
+#[tokio::test]
+async fn an_http2_upstream_that_refuses_twice_is_not_asked_a_third_time() {
+    let (url, mut sightings) = guarded_http2().await;
+    let edge = TestEdge::builder()
+        .route_with("a", &url, |server| {
+            server.http = HttpVersion::Http2;
+            server.credential = crate::support::credentials::user_oauth();
+        })
+        .start()
+        .await;
+    edge.credentials.set("ada", Ok("stale"));
+    edge.credentials.then(Ok("stale-too"));
+    let call = br#"{"jsonrpc":"2.0","id":"1","method":"tools/call","params":{"name":"x"}}"#;
+    let requests = [
+        (Request::new("POST", "/mcp/a").header("Accept", "application/json, text/event-stream").body(call), 200),
+        (Request::new("GET", "/mcp/a").header("Accept", "text/event-stream"), 405),
+    ];
+    for (request, status) in requests {
+        let answer = timeout(SOON, edge.call(request)).await.expect("an answer");
+        assert_eq!(answer.status(), status);
+        if status == 200 {
+            expect_connect_required(&answer, "reconsent_required");
+        }
+        let seen: Vec<_> = std::iter::from_fn(|| sightings.try_recv().ok()).map(|(token, _)| token).collect();
+        assert_eq!(seen, ["Bearer stale", "Bearer stale-too"]);
+    }
+}

@@ -69,6 +69,11 @@ impl Cached {
         self.access_expires_at.is_some_and(|end| now >= end)
     }
 
+    /// Whether the access token may end before a call that begins now has reached the upstream.
+    pub(super) fn ends_soon(&self, now: Timestamp) -> bool {
+        self.access_expires_at.is_some_and(|end| now.plus(WAY_TO_UPSTREAM) >= end)
+    }
+
     pub(super) fn credential(&self, permit: &Permit) -> Credential {
         Credential::of_connection(permit, Arc::clone(&self.headers), self.version)
     }
@@ -205,4 +210,6 @@ const CONNECTIONS: usize = 50_000;
 const FAILING: usize = 10_000;
 /// How long no new token is asked for where the newest was refused.
 const REFUSAL_COUNTS_FOR: Duration = Duration::from_secs(10);
+/// How long a call may take from here until the upstream looks at its token.
+const WAY_TO_UPSTREAM: Duration = Duration::from_secs(5);
 const LONGEST_LEAD: Duration = Duration::from_mins(1);

@@ -46,6 +46,10 @@ impl Credentials for Arc<Connections> {
         };
         if let Some(settings) = settings.filter(|_| cached.is_due(now)) {
             let key = key();
+            if !cached.ends_soon(now) {
+                self.refresh_ahead(&key, settings, cached.version);
+                return Ok(cached.credential(permit));
+            }
             match self.refresh(&key, settings, cached.version).await {
                 Ok(fresh) => return Ok(fresh.credential(permit)),
                 Err(error @ NoCredential::Unavailable { .. }) if cached.has_ended(now) => return Err(error),

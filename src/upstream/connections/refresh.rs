@@ -51,6 +51,22 @@ impl Connections {
         }
     }
 
+    /// Begins a refresh that nobody waits for, because the token at hand is good; none if one is under way, or was begun in
+    /// vain a moment ago.
+    pub(super) fn refresh_ahead(self: &Arc<Self>, key: &ConnectionKey, settings: &Arc<OauthSettings>, seen: i64) {
+        let resting = self.warm.not_before(key).is_some_and(|not_before| self.clock.now() < not_before);
+        // Where the list is being changed, the next call looks again.
+        let busy = self.refreshing.try_lock().map_or(true, |refreshing| refreshing.contains_key(key));
+        if resting || busy {
+            return;
+        }
+        let (this, key, settings) = (Arc::clone(self), key.clone(), Arc::clone(settings));
+        tokio::spawn(async move {
+            // What went wrong is in the log, and the next call that must know finds out by itself.
+            let _outcome = this.refresh(&key, &settings, seen).await;
+        });
+    }
+
     async fn refresh_once(
         &self,
         key: &ConnectionKey,

@@ -141,6 +141,11 @@ impl Protected {
         }
     }
 
+    /// Forgets all refresh tokens; the access tokens live on.
+    pub fn forget_refresh_tokens(&self) {
+        self.state().refresh.clear();
+    }
+
     /// Ends what everybody has allowed.
     pub fn end_grants(&self) {
         for grant in &mut self.state().grants {
