@@ -250,9 +250,9 @@ pub(super) fn wrong_person() -> WrongPerson {
 
 pub(super) fn account() -> Account {
     let dates = || ConnectionDates {
-        since: safe_text("3 May 2026"),
-        changed: safe_text("9 May 2026, 14:02 UTC"),
-        used: Some(safe_text("10 May 2026")),
+        since: safe_text("2026-05-03"),
+        changed: safe_text("2026-05-09"),
+        used: Some(safe_text("2026-05-10")),
     };
     Account {
         user: user(),
@@ -405,7 +405,7 @@ fn application(name: &str, grant: &str) -> Application {
     Application {
         name: safe_text(name),
         route: safe_text("Engineering tools"),
-        approved: safe_text("3 May 2026"),
+        approved: safe_text("2026-05-03"),
         revoke: form("/account/revoke", "grant", grant),
     }
 }

@@ -309,7 +309,7 @@ fn account_offers_what_each_state_allows() {
         assert_eq!(entry.contains(">Connect<"), connect, "{entry}");
         assert_eq!(entry.contains(">Reconnect<"), reconnect, "{entry}");
         assert_eq!(entry.contains(">Disconnect<"), disconnect, "{entry}");
-        assert_eq!(entry.contains("last change 9 May"), disconnect, "{entry}");
+        assert_eq!(entry.contains("last change 2026-05-09"), disconnect, "{entry}");
         assert!(!entry.contains("Shared by everyone"), "{entry}");
     }
     assert!(entry("Handbook search").contains("Shared by everyone"));

@@ -36,6 +36,7 @@ mod remembered_consent;
 mod replicas;
 mod revoke;
 mod secrets;
+mod slow_store;
 mod support;
 mod telemetry;
 mod together;

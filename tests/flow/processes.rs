@@ -20,14 +20,14 @@ use crate::{
     support::{Client, Protected, TestGateway, Tokens},
 };
 
-fn on_postgres(upstream: &Protected, database: &TestDatabase) -> Value {
+pub fn on_postgres(upstream: &Protected, database: &TestDatabase) -> Value {
     let mut document = configuration(upstream, json!({}));
     document["store"] = json!({"url": database.url()});
     document["encryption"] = json!({"keys": [{"id": "k1", "key": STANDARD.encode([7; 32])}]});
     document
 }
 
-async fn connect(gateway: &TestGateway, upstream: &Protected) {
+pub async fn connect(gateway: &TestGateway, upstream: &Protected) {
     let mut browser = signed_in(gateway).await;
     let leaving = leave(gateway, &mut browser).await;
     let back = upstream.allow(leaving.leaves_to.as_deref().expect("to the upstream"), "ada");

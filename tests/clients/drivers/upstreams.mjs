@@ -106,6 +106,37 @@ async function reconnects(connection) {
   await isHerself(connection);
 }
 
+/**
+ * A client that starts while nothing is connected can start: it sees one tool, which gives the link. When the person has
+ * connected, its session has ended, and it initializes anew with the upstream.
+ */
+async function beganWithout({ person, route, provider }) {
+  await person.browser.press(new URL('/account', origin), 'disconnect', route.name);
+  const sdk = SDKS[route.sdk];
+  const start = async () => {
+    const client = sdk.client(person);
+    const wire = sdk.transport(route.url, provider);
+    await client.connect(wire);
+    return { client, wire, person, route, tools: (await client.listTools()).tools.map(({ name }) => name) };
+  };
+  const early = await start();
+  check(early.wire.sessionId, 'no session');
+  check(early.tools.join() === 'connect', `without a connection there are the tools ${early.tools}`);
+  check(early.client.getInstructions()?.includes('/connect?browserTicket='), 'the instructions hold no link');
+  const asked = await early.client.callTool({ name: 'connect', arguments: {} }).then(() => undefined, (error) => error);
+  check(asked instanceof UrlElicitationRequiredError, `the tool connect: ${asked?.message ?? 'an answer'}`);
+  await follow(person, asked.elicitations[0].url);
+
+  const over = await echo(early).then(() => undefined, (error) => error);
+  check(over?.code === 404, `the old session: ${over?.code ?? 'an answer'} ${over?.message ?? ''}`);
+  await early.client.close();
+  const late = await start();
+  check(late.tools.includes('whoami') && !late.tools.includes('connect'), `afterwards there are the tools ${late.tools}`);
+  await echo(late);
+  await isHerself(late);
+  await late.client.close();
+}
+
 const people = ['ada', 'bob'].map((name) => ({ name, followed: 0, browser: new Browser({ user: name, password: name, onSecret: report.secret }) }));
 
 for (const route of routes) {
@@ -150,6 +181,7 @@ for (const route of routes) {
     check(ada.person.followed === followed, 'a link was followed early');
     await reconnects(ada);
   });
+  if (route.sdk === 'v1') await report.step(at('began_without'), () => beganWithout(ada));
   await report.step(at('no_replay'), async () => {
     const failed = (await seen(route, 'token')).filter(({ status }) => status >= 400);
     check(failed.length <= 1, `the token endpoint refused ${failed.length} times: ${JSON.stringify(failed)}`);
