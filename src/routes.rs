@@ -1,6 +1,8 @@
 //! The table of MCP routes: what a client sees, and which upstream stands behind it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use foldhash::HashMap;
 
 /// A client-visible MCP endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]

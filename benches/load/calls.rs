@@ -35,12 +35,13 @@ pub fn stub() -> (Process, SocketAddr) {
 pub async fn measure(plan: &Plan, report: &mut Report) {
     let (_stub, stub) = stub();
     let bare = peers::pingora(stub, "/call");
+    let merged = peers::merged(stub, "/call");
     let peers = if plan.has_peers() { peers::installed(stub) } else { Vec::new() };
     let gateway = Prepared::new(stub, &routes(), None, &[]).await.start();
     let quiet = Prepared::new(stub, &routes(), None, &[("/log", json!({"level": "warn"}))]).await.start();
 
     let direct = Target { address: stub, path: "/call".to_owned(), token: "unchecked".to_owned() };
-    let mut calls = vec![variant("direct", None, &direct), of_peer(&bare)];
+    let mut calls = vec![variant("direct", None, &direct), of_peer(&bare), of_peer(&merged)];
     calls.extend(peers.iter().map(of_peer));
     calls.push(of_gateway("Sallyport, header credential, log off", &quiet, "header"));
     calls.push(of_gateway("Sallyport, header credential", &gateway, "header"));
@@ -117,7 +118,8 @@ async fn check(variant: &Variant<'_>, authorizes: bool) {
     assert_eq!(text.contains(UPSTREAM_TOKEN), authorizes, "{}: {text}", variant.name);
 }
 
-async fn run(plan: &Plan, report: &mut Report, title: &str, variants: &mut [Variant<'_>]) {
+async fn run(plan: &Plan, report: &mut Report, title: &str, variants: &mut Vec<Variant<'_>>) {
+    variants.retain(|variant| plan.wants(&variant.name));
     for _ in 0..plan.rounds {
         for variant in variants.iter_mut() {
             let (cost, rate) = cost(variant.process, variant.address, &variant.request, CONNECTIONS, plan.window).await;

@@ -31,6 +31,21 @@ pub fn pingora(stub: SocketAddr, path: &str) -> Peer {
     Peer { name: "bare Pingora 0.9.1 relay".to_owned(), process, target, authorizes: false, _directory: None }
 }
 
+/// The same relay with everything that the gateway sets: merged writes, a runtime for each worker, its buffers.
+pub fn merged(stub: SocketAddr, path: &str) -> Peer {
+    let address = process::free_address();
+    let process = Process::role(Core::Proxy, &["role:relay", &address.to_string(), &stub.to_string(), "merged"]);
+    process::wait_for(address);
+    let target = Target { address, path: path.to_owned(), token: "unchecked".to_owned() };
+    Peer {
+        name: "Pingora relay, settings and patch of ours".to_owned(),
+        process,
+        target,
+        authorizes: false,
+        _directory: None,
+    }
+}
+
 /// Those that are on the `PATH`, and the one that `SALLYPORT_BENCH_PEER` starts.
 pub fn installed(stub: SocketAddr) -> Vec<Peer> {
     let mut peers = Vec::new();

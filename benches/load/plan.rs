@@ -13,13 +13,20 @@ pub struct Plan {
     /// Where the JSON goes.
     pub json: Option<PathBuf>,
     only: Vec<String>,
+    matching: Option<String>,
 }
 
 impl Plan {
     /// As the command line says; cargo adds `--bench`.
     pub fn from_arguments() -> Self {
-        let mut plan =
-            Self { quick: false, rounds: 7, window: Duration::from_millis(1500), json: None, only: Vec::new() };
+        let mut plan = Self {
+            quick: false,
+            rounds: 7,
+            window: Duration::from_millis(1500),
+            json: None,
+            only: Vec::new(),
+            matching: None,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
@@ -32,6 +39,7 @@ impl Plan {
                 "--rounds" => plan.rounds = arguments.next().unwrap().parse().unwrap(),
                 "--window-ms" => plan.window = Duration::from_millis(arguments.next().unwrap().parse().unwrap()),
                 "--only" => plan.only = arguments.next().unwrap().split(',').map(str::to_owned).collect(),
+                "--match" => plan.matching = arguments.next(),
                 "--json" => plan.json = Some(PathBuf::from(arguments.next().unwrap())),
                 other => panic!("unknown argument {other}; see benches/load/plan.rs"),
             }
@@ -42,6 +50,11 @@ impl Plan {
     /// Whether this part is measured.
     pub fn has(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
+    }
+
+    /// Whether this variant is measured.
+    pub fn wants(&self, variant: &str) -> bool {
+        self.matching.as_deref().is_none_or(|part| variant.contains(part))
     }
 
     /// Whether other proxies are measured too.

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 use pingora::{
+    protocols::http::ServerSession,
     proxy::{ProxyHttp, Session, http_proxy_service},
     server::{RunArgs, Server, configuration::ServerConf},
     upstreams::peer::HttpPeer,
@@ -11,15 +12,16 @@ use pingora::{
 
 /// Relays from the first address to the second until killed.
 ///
-/// The repository's patch of pingora-core changes nothing here: both of its switches are off unless they are set.
+/// The repository's patch of pingora-core changes nothing here: its switches are off unless they are set, as `merged` does.
 pub fn run(mut arguments: impl Iterator<Item = String>) {
     super::process::allow_many_files();
     let listen = arguments.next().unwrap();
     let upstream: SocketAddr = arguments.next().unwrap().parse().unwrap();
-    let conf = ServerConf { threads: 1, ..ServerConf::default() };
+    let merged = arguments.next().is_some();
+    let conf = ServerConf { threads: 1, work_stealing: !merged, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
-    let mut service = http_proxy_service(&server.configuration, Relay { upstream });
+    let mut service = http_proxy_service(&server.configuration, Relay { upstream, merged });
     service.add_tcp(&listen);
     server.add_service(service);
     server.run(RunArgs::default());
@@ -27,6 +29,7 @@ pub fn run(mut arguments: impl Iterator<Item = String>) {
 
 struct Relay {
     upstream: SocketAddr,
+    merged: bool,
 }
 
 #[async_trait]
@@ -35,7 +38,16 @@ impl ProxyHttp for Relay {
 
     fn new_ctx(&self) -> Self::CTX {}
 
+    async fn early_request_filter(&self, session: &mut Session, (): &mut ()) -> pingora::Result<()> {
+        if let (true, ServerSession::H1(http1)) = (self.merged, session.as_downstream_mut()) {
+            http1.set_merge_response_writes(true);
+        }
+        Ok(())
+    }
+
     async fn upstream_peer(&self, _session: &mut Session, (): &mut ()) -> pingora::Result<Box<HttpPeer>> {
-        Ok(Box::new(HttpPeer::new(self.upstream, false, String::new())))
+        let mut peer = HttpPeer::new(self.upstream, false, String::new());
+        peer.options.h1_merge_request_writes = self.merged;
+        Ok(Box::new(peer))
     }
 }

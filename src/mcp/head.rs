@@ -41,21 +41,25 @@ pub enum HeadError {
 impl<'a> Head<'a> {
     /// Reads the MCP headers.
     pub fn parse(headers: &'a HeaderMap) -> Result<Self, HeadError> {
-        let version = match single(headers, PROTOCOL_VERSION)? {
-            Some(value) => version(text(value, PROTOCOL_VERSION)?)?,
-            None => None,
-        };
-        let claimed = |name| single(headers, name)?.map(|value| text(value, name)).transpose();
+        let mut found = [PROTOCOL_VERSION, "mcp-method", "mcp-name", SESSION_ID, "last-event-id"].map(Field::new);
+        // One look at each header costs less than a search for each name.
+        for (name, value) in headers {
+            if let Some(field) = found.iter_mut().find(|field| field.name == name.as_str()) {
+                field.see(value);
+            }
+        }
+        let [version, method, name, session, event] = found;
+        let claimed = |field: Field<'a>| field.single()?.map(|value| text(value, field.name)).transpose();
         let mut head = Self {
-            version,
+            version: claimed(version)?.map(self::version).transpose()?.flatten(),
             session_id: None,
-            method: claimed("mcp-method")?,
-            name: claimed("mcp-name")?,
+            method: claimed(method)?,
+            name: claimed(name)?,
             last_event_id: None,
         };
         if head.era() == Era::Legacy {
-            head.session_id = single(headers, SESSION_ID)?.map(session_id).transpose()?;
-            head.last_event_id = single(headers, "last-event-id")?.map(HeaderValue::as_bytes);
+            head.session_id = session.single()?.map(session_id).transpose()?;
+            head.last_event_id = event.single()?.map(HeaderValue::as_bytes);
         }
         Ok(head)
     }
@@ -66,11 +70,26 @@ impl<'a> Head<'a> {
     }
 }
 
-/// The value of a header that must not come with two values, since two readers could choose differently.
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a HeaderValue>, HeadError> {
-    let mut values = headers.get_all(name).iter();
-    let first = values.next();
-    if values.all(|other| Some(other) == first) { Ok(first) } else { Err(HeadError::Repeated(name)) }
+/// A header that must not come with two values, since two readers could choose differently.
+#[derive(Clone, Copy)]
+struct Field<'a> {
+    name: &'static str,
+    first: Option<&'a HeaderValue>,
+    differs: bool,
+}
+
+impl<'a> Field<'a> {
+    const fn new(name: &'static str) -> Self {
+        Self { name, first: None, differs: false }
+    }
+
+    fn see(&mut self, value: &'a HeaderValue) {
+        self.differs |= *self.first.get_or_insert(value) != value;
+    }
+
+    const fn single(self) -> Result<Option<&'a HeaderValue>, HeadError> {
+        if self.differs { Err(HeadError::Repeated(self.name)) } else { Ok(self.first) }
+    }
 }
 
 fn text<'a>(value: &'a HeaderValue, name: &'static str) -> Result<&'a str, HeadError> {

@@ -4,11 +4,13 @@ mod access;
 mod capabilities;
 mod view;
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 pub use access::{Access, Rule};
 pub use capabilities::{AccessControl, Capabilities, Capability};
 pub use view::CallerView;
+
+use foldhash::HashMap;
 
 use crate::{
     resource_server::{ClaimPath, Claims, Principal},

@@ -261,16 +261,17 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
         if head.status.is_informational() {
-            return relay::relay_head(head, exchange);
+            return relay::relay_head(head, exchange, false);
         }
         match relay::judge(head, exchange) {
             Verdict::Relay => {
-                access::see_answer_head(exchange, head, &session.req_header().method);
-                if relay::is_event_stream(head) {
+                let stream = relay::is_event_stream(head);
+                access::see_answer_head(exchange, head, stream, &session.req_header().method);
+                if stream {
                     exchange.silence = None;
                 }
                 exchange.hear_upstream(false);
-                relay::relay_head(head, exchange)
+                relay::relay_head(head, exchange, stream)
             }
             Verdict::Refuse(failure) => {
                 debug!(
@@ -312,7 +313,7 @@ impl ProxyHttp for Gateway {
         {
             return Err(exchange.fail(Failure::UpstreamUnreadable));
         }
-        head.insert_header("X-Request-Id", exchange.id().as_str())?;
+        head.insert_header(relay::X_REQUEST_ID, exchange.id().as_str())?;
         if let Caller::Page(_) = exchange.caller {
             for (name, value) in exchange.caller.headers() {
                 head.append_header(name, value)?;

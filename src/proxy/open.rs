@@ -68,7 +68,7 @@ impl Gateway {
     /// Takes a request from its first line to the point where it is answered or goes upstream.
     pub(super) async fn open(&self, session: &mut Session, exchange: &mut Exchange) -> Result<Step, Stop> {
         exchange.id =
-            session.req_header().headers.get("x-request-id").and_then(|id| RequestId::accepted(id.to_str().ok()?));
+            session.req_header().headers.get(relay::X_REQUEST_ID).and_then(|id| RequestId::accepted(id.to_str().ok()?));
         let id = exchange.id();
         router::check_request_line(session)?;
         limits::check_head(session)?;
@@ -150,7 +150,7 @@ impl Gateway {
         };
         let fixed = target.server.credential.fixed(permit);
         exchange.by_connection = fixed.is_none();
-        exchange.credential = match fixed {
+        exchange.credential = match fixed.or_else(|| rules.credentials.at_hand(permit, &target.server)) {
             Some(fixed) => Some(fixed),
             None => match rules.credential(permit, &target.server).await {
                 Ok(credential) => Some(credential),

@@ -2,7 +2,7 @@
 
 use std::{hash::Hash, net::IpAddr, sync::Arc};
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use pingora::proxy::Session;
 use quick_cache::{Equivalent, sync::Cache};
 
@@ -34,22 +34,19 @@ impl Origins {
     /// The origin of this request, or the failure to answer with.
     pub fn resolve(&self, session: &Session) -> Result<Arc<Origin>, Failure> {
         let head = session.req_header();
+        let named = single(&head.headers, header::HOST)?;
         let host = match head.uri.authority() {
+            Some(authority) if named.is_some_and(|named| named != authority.as_str()) => return Err(Failure::BadHost),
             Some(authority) => authority.as_str(),
-            None => single(&head.headers, header::HOST.as_str())?.ok_or(Failure::BadHost)?,
+            None => named.ok_or(Failure::BadHost)?,
         };
-        if let Some(named) = single(&head.headers, header::HOST.as_str())?
-            && named != host
-        {
-            return Err(Failure::BadHost);
-        }
         let peer = peer(session);
         let trusted = peer.is_some_and(|peer| self.rules.trusted_proxies.iter().any(|network| network.contains(&peer)));
         let forwarded = |name| if trusted { single(&head.headers, name) } else { Ok(None) };
         let request = RequestOrigin {
             host: Some(host),
-            forwarded_host: forwarded("x-forwarded-host")?,
-            forwarded_proto: forwarded("x-forwarded-proto")?,
+            forwarded_host: forwarded(FORWARDED_HOST)?,
+            forwarded_proto: forwarded(FORWARDED_PROTO)?,
             peer,
             tls: session.digest().is_some_and(|digest| digest.ssl_digest.is_some()),
         };
@@ -72,7 +69,7 @@ impl Origins {
 }
 
 /// The value of a field that may come once at most.
-fn single<'h>(headers: &'h HeaderMap, name: &str) -> Result<Option<&'h str>, Failure> {
+fn single(headers: &HeaderMap, name: HeaderName) -> Result<Option<&str>, Failure> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
@@ -117,4 +114,6 @@ impl Equivalent<Key> for KeyRef<'_> {
     }
 }
 
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REMEMBERED: usize = 256;

@@ -5,8 +5,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::{BuildHasher, Hash},
 };
+
+use foldhash::quality::RandomState;
 
 use super::{Exchange, Fault, counters::DROPPED_USAGE};
 use crate::{
@@ -20,6 +22,7 @@ pub(super) struct Pending {
     rows: HashMap<u64, Usage>,
     hour: i64,
     known: HashSet<u64>,
+    hasher: RandomState,
 }
 
 /// The parts of a key, borrowed.
@@ -55,17 +58,19 @@ impl Pending {
         if std::mem::replace(&mut self.hour, hour) != hour {
             self.known.clear();
         }
-        if !self.known.contains(&parts.hash()) {
+        let mut hash = parts.hash(&self.hasher);
+        if !self.known.contains(&hash) {
             if self.known.len() < MOST {
-                self.known.insert(parts.hash());
+                self.known.insert(hash);
             } else {
                 let other = |text: &'static str, own: &str| if own.is_empty() { "" } else { text };
                 parts.capability = other(OTHERS, parts.capability);
                 parts.subject = other(OTHERS, parts.subject);
                 parts.client_id = other(OTHERS, parts.client_id);
+                hash = parts.hash(&self.hasher);
             }
         }
-        let row = self.rows.entry(parts.hash()).or_insert_with(|| parts.row());
+        let row = self.rows.entry(hash).or_insert_with(|| parts.row());
         row.calls += 1;
         if let (Some(upstream), Some(_)) = (exchange.upstream, &exchange.call) {
             row.gateway[bucket(exchange.gateway(), &GATEWAY_BOUNDS)] += 1;
@@ -81,7 +86,7 @@ impl Pending {
     /// What the store did not take comes back, as far as there is room.
     pub(super) fn put_back(&mut self, rows: Vec<Usage>) {
         for row in rows {
-            let hash = Parts::of(&row.key).hash();
+            let hash = Parts::of(&row.key).hash(&self.hasher);
             let room = self.rows.len() < 2 * MOST;
             match self.rows.get_mut(&hash) {
                 Some(known) => add(known, &row),
@@ -119,10 +124,8 @@ impl<'e> Parts<'e> {
     }
 
     /// Within one process and one hour nobody can choose two names of one hash; and two that meet are only added up.
-    fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        Hash::hash(self, &mut hasher);
-        hasher.finish()
+    fn hash(&self, hasher: &RandomState) -> u64 {
+        hasher.hash_one(self)
     }
 
     fn row(&self) -> Usage {

@@ -19,6 +19,9 @@ pub struct ConnectLink {
 /// Where the edge gets credentials from.
 #[async_trait]
 pub trait Credentials: Send + Sync + 'static {
+    /// The credential for a permitted call, if it is in memory and good for a while.
+    fn at_hand(&self, permit: &Permit, server: &Server) -> Option<Credential>;
+
     /// The credential for a permitted call; refreshed first if it is about to end.
     async fn credential(&self, permit: &Permit, server: &Server) -> Result<Credential, NoCredential>;
 

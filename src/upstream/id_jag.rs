@@ -171,6 +171,10 @@ impl IdJag {
 
 #[async_trait]
 impl Credentials for IdJag {
+    fn at_hand(&self, permit: &Permit, server: &Server) -> Option<Credential> {
+        self.connections.at_hand(permit, server)
+    }
+
     async fn credential(&self, permit: &Permit, server: &Server) -> Result<Credential, NoCredential> {
         match &server.credential {
             CredentialSource::IdJag(settings) => self.token(permit, server, settings, None).await,

@@ -94,6 +94,10 @@ fn credential(outcome: Outcome, permit: &Permit) -> Result<Credential, NoCredent
 
 #[async_trait]
 impl Credentials for ScriptedCredentials {
+    fn at_hand(&self, _permit: &Permit, _server: &Server) -> Option<Credential> {
+        None
+    }
+
     async fn credential(&self, permit: &Permit, _server: &Server) -> Result<Credential, NoCredential> {
         tokio::task::yield_now().await;
         let subject = permit.principal().subject().as_str();

@@ -15,7 +15,7 @@ use pingora::{
 
 pub use notes::Notes;
 
-use super::{exchange::Exchange, relay};
+use super::exchange::Exchange;
 use crate::{
     mcp,
     policy::Permit,
@@ -68,7 +68,7 @@ pub fn see_request(telemetry: &Telemetry, exchange: &mut Exchange, piece: Option
     let (Some(route), true) = (&exchange.route, call.method.uses_capability()) else { return };
     telemetry.invoked(|| Invoked {
         at: Instant::now(),
-        request_id: exchange.id.as_ref().map(ToString::to_string).unwrap_or_default(),
+        request_id: exchange.id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
         route: Arc::clone(route),
         caller: exchange.permit.as_ref().map(caller),
         call,
@@ -77,9 +77,9 @@ pub fn see_request(telemetry: &Telemetry, exchange: &mut Exchange, piece: Option
 }
 
 /// Notes what kind of answer begins.
-pub fn see_answer_head(exchange: &mut Exchange, head: &ResponseHeader, request: &Method) {
+pub fn see_answer_head(exchange: &mut Exchange, head: &ResponseHeader, stream: bool, request: &Method) {
     let readable = request == Method::POST && !head.headers.contains_key(http::header::CONTENT_ENCODING);
-    exchange.notes.begin_answer(readable, relay::is_event_stream(head));
+    exchange.notes.begin_answer(readable, stream);
 }
 
 /// Records the exchange, which gives up what is needed no more.
@@ -95,7 +95,7 @@ pub fn record(telemetry: &Telemetry, session: &Session, exchange: &mut Exchange,
         latency: now.saturating_duration_since(exchange.started),
         upstream: exchange.notes.upstream_time(now),
         upstream_began: exchange.notes.upstream_began(),
-        request_id: exchange.id.take().map(|id| id.to_string()).unwrap_or_default(),
+        request_id: exchange.id.take().map(|id| id.as_str().to_owned()).unwrap_or_default(),
         caller: exchange.permit.as_ref().map(caller),
         accepted: exchange.permit.is_some() || head.method == Method::OPTIONS,
         target: exchange.route.take().map_or_else(|| Target::Path(short(head.uri.path())), Target::Route),

@@ -9,7 +9,7 @@ mod session;
 mod target;
 
 pub use redirect::{Redirects, follow};
-pub use request::{PINGORA_BUFFER, buffer_for_replay, may_be_silent, write_head};
+pub use request::{PINGORA_BUFFER, X_REQUEST_ID, buffer_for_replay, may_be_silent, write_head};
 pub use resolve::Resolve;
 pub use response::{Verdict, is_event_stream, judge, relay_head};
 pub use retry::{Attempt, decide};

@@ -1,5 +1,6 @@
 //! The request as the upstream gets it: built from what may pass, never by removing what may not.
 
+use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, Method, Uri, Version, header, uri::InvalidUri};
 use pingora::{http::RequestHeader, proxy::Session};
 
@@ -29,23 +30,23 @@ pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Se
             Err(_invalid) => return Err(exchange.fail(Failure::BadTarget)),
         },
     };
-    let mut clean = RequestHeader::build(head.method.clone(), b"/", Some(head.headers.len() + 4))?;
+    let mut clean = RequestHeader::build_no_case(head.method.clone(), b"/", Some(head.headers.len() + 4))?;
     clean.set_uri(uri);
     clean.set_version(head.version);
     for (name, value) in &head.headers {
         if passes(name) && !withheld(name, exchange) {
-            clean.append_header(name, value)?;
+            clean.append_header(name.clone(), value.clone())?;
         }
     }
     if let Some(plain) = exchange.mcp_session.as_ref().and_then(|session| session.plain.as_ref()) {
         clean.insert_header(MCP_SESSION_ID, plain)?;
     }
     frame(&mut clean, head, exchange, client)?;
-    clean.insert_header(header::HOST, &target.authority)?;
-    clean.insert_header("X-Request-Id", exchange.id().as_str())?;
+    clean.insert_header(header::HOST, target.authority.clone())?;
+    clean.insert_header(X_REQUEST_ID, exchange.id().as_str())?;
     access::pass_trace_on(exchange, &mut clean)?;
     for (name, value) in credential.headers() {
-        clean.insert_header(name, value)?;
+        clean.insert_header(name.clone(), value.clone())?;
     }
     if let Some(end) = head.send_end_stream() {
         clean.set_send_end_stream(end);
@@ -114,31 +115,37 @@ fn passes(name: &HeaderName) -> bool {
 ///
 /// Pingora hands the body to `request_body_filter` once and whole if the end of it lies in its own buffer of 64 KiB, so
 /// recording begins no earlier than that; what the buffer holds does not matter, since the filter puts the kept body in.
-pub async fn buffer_for_replay(session: &mut Session) -> Result<bytes::Bytes, ReadError> {
+pub async fn buffer_for_replay(session: &mut Session) -> Result<Bytes, ReadError> {
     let length = limits::content_length(session);
     if length.is_some_and(|length| length > limits::REPLAY_BODY) {
         return Err(ReadError::Failed(Failure::BodyTooLarge));
     }
     limits::send_continue(session).await?;
-    let mut body = bytes::BytesMut::new();
+    let (mut only, mut body) = (Bytes::new(), BytesMut::new());
     loop {
-        if length.is_none_or(|length| length.saturating_sub(body.len()) <= PINGORA_BUFFER) {
+        let read = only.len() + body.len();
+        if length.is_none_or(|length| length.saturating_sub(read) <= PINGORA_BUFFER) {
             session.enable_retry_buffering();
         }
         match tokio::time::timeout(limits::BODY_SILENCE, session.read_request_body()).await {
             Err(_elapsed) => return Err(ReadError::Failed(Failure::BodyTooSlow)),
             Ok(Err(error)) => return Err(ReadError::Broken(error)),
             Ok(Ok(None)) => break,
-            Ok(Ok(Some(part))) if body.len() + part.len() > limits::REPLAY_BODY => {
+            Ok(Ok(Some(part))) if read + part.len() > limits::REPLAY_BODY => {
                 return Err(ReadError::Failed(Failure::BodyTooLarge));
             }
-            Ok(Ok(Some(part))) => body.extend_from_slice(&part),
+            Ok(Ok(Some(part))) if read == 0 => only = part,
+            Ok(Ok(Some(part))) => {
+                body.extend_from_slice(&std::mem::take(&mut only));
+                body.extend_from_slice(&part);
+            }
         }
     }
+    let body = if body.is_empty() { only } else { body.freeze() };
     if !body.is_empty() && session.get_retry_buffer().is_none() {
         return Err(ReadError::Failed(Failure::LengthRequired));
     }
-    Ok(body.freeze())
+    Ok(body)
 }
 
 /// The longest silence to tolerate of the upstream of this request.
@@ -152,6 +159,8 @@ pub fn may_be_silent(method: &Method, headers: &HeaderMap) -> bool {
 }
 
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+/// The header by which a request is found in logs, ours and the upstream's.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 
 /// What may pass besides `Mcp-Param-*`. Framing, `Host`, the session and the credential are set, not passed.

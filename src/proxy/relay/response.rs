@@ -48,14 +48,14 @@ pub fn judge(head: &ResponseHeader, exchange: &Exchange) -> Verdict {
     }
 }
 
-/// Leaves of an upstream's head only what may pass, with the session id sealed.
-pub fn relay_head(head: &mut ResponseHeader, exchange: &Exchange) -> pingora::Result<()> {
+/// Leaves of an upstream's head only what may pass, with the session id sealed; `stream` says that it opens a stream.
+pub fn relay_head(head: &mut ResponseHeader, exchange: &Exchange, stream: bool) -> pingora::Result<()> {
     let redirect = redirects(head.status);
-    let mut clean = ResponseHeader::build(head.status, Some(head.headers.len() + 6))?;
+    let mut clean = ResponseHeader::build_no_case(head.status, Some(head.headers.len() + 6))?;
     clean.set_version(head.version);
     for (name, value) in &head.headers {
         if PASSED.contains(name) || (redirect && *name == header::LOCATION) {
-            clean.append_header(name, value)?;
+            clean.append_header(name.clone(), value.clone())?;
         }
     }
     if let (Some(plain), Some(permit), false) =
@@ -64,7 +64,7 @@ pub fn relay_head(head: &mut ResponseHeader, exchange: &Exchange) -> pingora::Re
     {
         clean.insert_header(MCP_SESSION_ID, sealed)?;
     }
-    if is_event_stream(head) {
+    if stream {
         clean.insert_header(ACCEL_BUFFERING, "no")?;
     }
     *head = clean;
@@ -86,8 +86,10 @@ fn redirects(status: StatusCode) -> bool {
 
 /// Whether an answer is a stream of server-sent events, which may be silent for as long as it likes.
 pub fn is_event_stream(head: &ResponseHeader) -> bool {
-    head.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-        value.split(';').next().is_some_and(|essence| essence.trim().eq_ignore_ascii_case("text/event-stream"))
+    head.headers.get(header::CONTENT_TYPE).is_some_and(|value| {
+        let value = value.as_bytes();
+        let essence = value.iter().position(|&byte| byte == b';').map_or(value, |end| &value[..end]);
+        essence.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
     })
 }
 

@@ -11,8 +11,7 @@ mod line;
 mod server;
 
 use std::{
-    collections::HashMap,
-    hash::{DefaultHasher, Hash, Hasher},
+    hash::BuildHasher,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -21,6 +20,7 @@ use std::{
 };
 
 pub use connections::ConnectionLimits;
+use foldhash::{HashMap, HashMapExt, fast::FixedState};
 use http::Method;
 pub use line::{End, Line};
 use pingora::http::RequestHeader;
@@ -335,9 +335,7 @@ impl End {
 
 /// Where the exchanges of a person are.
 fn shard_of(subject: &SubjectId) -> usize {
-    let mut hasher = DefaultHasher::new();
-    subject.hash(&mut hasher);
-    usize::try_from(hasher.finish() % SHARDS as u64).unwrap_or(0)
+    usize::try_from(FixedState::default().hash_one(subject) % SHARDS as u64).unwrap_or(0)
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {

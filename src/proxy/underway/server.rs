@@ -1,6 +1,6 @@
 //! The application that Pingora's listeners run: the proxy, with a line to every exchange.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora::{
@@ -81,22 +81,30 @@ struct Exchanges(Arc<HttpProxy<Gateway>>);
 
 #[async_trait]
 impl HttpServerApp for Exchanges {
-    async fn process_new_http(
-        self: &Arc<Self>,
+    // Written out, since the exchange of an HTTP/1 connection needs no second box around the proxy's own.
+    fn process_new_http<'s, 'w, 'f>(
+        self: &'s Arc<Self>,
         session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
+        shutdown: &'w ShutdownWatch,
+    ) -> Pin<Box<dyn Future<Output = Option<ReusedHttpStream>> + Send + 'f>>
+    where
+        's: 'f,
+        'w: 'f,
+        Self: 'f,
+    {
         if !session.is_http2() {
-            return self.0.process_new_http(session, shutdown).await;
+            return self.0.process_new_http(session, shutdown);
         }
         // One stream of a connection can only be dropped, which resets it.
         let line = Arc::new(Line::default());
         let exchange = LINE.scope(Arc::clone(&line), self.0.process_new_http(session, shutdown));
-        tokio::select! {
-            biased;
-            reusable = exchange => reusable,
-            () = line.until_ended() => None,
-        }
+        Box::pin(async move {
+            tokio::select! {
+                biased;
+                reusable = exchange => reusable,
+                () = line.until_ended() => None,
+            }
+        })
     }
 
     fn h2_options(&self) -> Option<H2Options> {

@@ -22,6 +22,21 @@ use crate::{
 
 #[async_trait]
 impl Credentials for Arc<Connections> {
+    fn at_hand(&self, permit: &Permit, server: &Server) -> Option<Credential> {
+        let settings = oauth_settings(server);
+        if settings.is_none() && key_settings(server).is_none() {
+            return None;
+        }
+        let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
+        let cached = self.warm.get((!shared).then(|| permit.principal().subject().as_str()), &server.id)?;
+        let now = self.clock.now();
+        let good = now < cached.loaded_at.plus(STALENESS) && (settings.is_none() || !cached.is_due(now));
+        good.then(|| {
+            CREDENTIAL_HITS.count();
+            cached.credential(permit)
+        })
+    }
+
     async fn credential(&self, permit: &Permit, server: &Server) -> Result<Credential, NoCredential> {
         let (settings, as_key) = (oauth_settings(server), key_settings(server));
         if settings.is_none() && as_key.is_none() {

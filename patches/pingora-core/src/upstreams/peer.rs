@@ -547,6 +547,10 @@ pub struct PeerOptions {
     /// buffer until the first part of the body is written, which saves one system call for the sender
     /// and one wake-up for the receiver. A request without a body is flushed at once.
     pub h1_merge_request_writes: bool,
+    /// How many bytes of the body of an HTTP/1 response are read at once; 64 KiB if `None`.
+    ///
+    /// The buffer is allocated anew for every response, and kept for as long as the response lasts.
+    pub h1_response_body_buffer: Option<usize>,
     /// Controls automatically forwarded request headers sent to HTTP upstreams.
     pub http_upstream_request_policy: HttpUpstreamRequestPolicy,
     pub extra_proxy_headers: BTreeMap<String, Vec<u8>>,
@@ -607,6 +611,7 @@ impl PeerOptions {
             h2_connection_window_size: None,
             allow_h1_response_invalid_content_length: false,
             h1_merge_request_writes: false,
+            h1_response_body_buffer: None,
             http_upstream_request_policy: HttpUpstreamRequestPolicy::default(),
             extra_proxy_headers: BTreeMap::new(),
             curves: None,

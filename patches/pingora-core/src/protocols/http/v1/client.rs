@@ -114,6 +114,9 @@ impl HttpSession {
                 options.allow_h1_response_invalid_content_length,
             );
             session.merge_request_writes = options.h1_merge_request_writes;
+            if let Some(size) = options.h1_response_body_buffer {
+                session.body_reader.body_buf_size = size;
+            }
         }
         session
     }
