@@ -45,6 +45,12 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(duration)))
     }
 
+    /// Whether this moment, of which something was remembered, is less than `span` from `now`, on either side: a clock that
+    /// was set back must not make what is old look like new until it has caught up.
+    pub fn is_within(self, span: Duration, now: Self) -> bool {
+        now < self.plus(span) && self < now.plus(span)
+    }
+
     /// How long it is until `later`; zero if `later` has passed.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
@@ -75,6 +81,13 @@ impl Clock {
         }
     }
 
+    /// Sets an adjustable clock back; a system clock does not move.
+    pub fn set_back(&self, by: Duration) {
+        if let Some(offset) = &self.offset_millis {
+            offset.fetch_sub(millis(by), Ordering::SeqCst);
+        }
+    }
+
     /// The present moment.
     pub fn now(&self) -> Timestamp {
         let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -98,6 +111,14 @@ mod tests {
         let before = clone.now();
         clock.advance(Duration::from_secs(3600));
         assert!(before.until(clone.now()) >= Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn what_was_remembered_before_the_clock_was_set_back_is_not_recent() {
+        let (now, span) = (Timestamp::from_seconds(1_800_000_000), Duration::from_secs(10));
+        assert!(now.is_within(span, now) && now.minus(Duration::from_secs(9)).is_within(span, now));
+        assert!(!now.minus(span).is_within(span, now));
+        assert!(!now.plus(Duration::from_hours(1)).is_within(span, now));
     }
 
     #[test]

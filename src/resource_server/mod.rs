@@ -124,7 +124,7 @@ impl ResourceServer {
     async fn principal(&self, digest: Digest) -> Result<Arc<Principal>, Refusal> {
         let now = self.clock.now();
         if let Some(entry) = self.cache.get(&digest)
-            && now < entry.loaded_at.plus(STALENESS)
+            && entry.loaded_at.is_within(STALENESS, now)
         {
             TOKEN_HITS.count();
             return if now < entry.principal.expires_at() {

@@ -22,6 +22,7 @@ mod usage;
 mod contract;
 #[cfg(test)]
 #[path = "../../tests/support/postgres.rs"]
+#[allow(dead_code, reason = "standbys are for the tests of whole gateways")]
 mod test_postgres;
 
 use std::time::Duration;

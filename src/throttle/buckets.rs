@@ -32,7 +32,8 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         let fresh = || Ok::<_, std::convert::Infallible>(Arc::default());
         let Ok(bucket) = self.full_at.get_or_insert_with(&key, fresh);
         let now = now.as_millis();
-        let taken = |full_at: i64| full_at.max(now) + each;
+        // What is further away was noted before the clock was set back, and would refuse everybody until it has caught up.
+        let taken = |full_at: i64| if full_at > now + MINUTE { now + each } else { full_at.max(now) + each };
         let fits = |full_at: i64| Some(taken(full_at)).filter(|full_at| full_at - now <= MINUTE);
         match bucket.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
             Ok(_before) => Ok(()),
@@ -63,6 +64,14 @@ mod tests {
         assert_eq!((buckets.take("a", 30, later), buckets.take("a", 30, later)), (Ok(()), Err(2)));
         let full = later.plus(Duration::from_secs(120));
         assert_eq!((0..40).filter(|_| buckets.take("a", 30, full).is_ok()).count(), 30);
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_locks_nobody_out() {
+        let buckets = Buckets::new(16);
+        assert_eq!(buckets.take("a", 1, NOW.plus(Duration::from_hours(1))), Ok(()));
+        assert_eq!(buckets.take("a", 1, NOW), Ok(()));
+        assert!(buckets.take("a", 1, NOW).is_err());
     }
 
     #[test]

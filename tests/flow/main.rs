@@ -11,6 +11,7 @@ mod client_keys;
 mod connect;
 mod consent;
 mod endpoints;
+mod faults;
 mod health;
 mod id_jag;
 mod id_jag_upstream;

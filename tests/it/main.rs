@@ -15,6 +15,7 @@ mod relay_ends;
 mod relay_failures;
 mod relay_headers;
 mod relay_http2;
+mod relay_lies;
 mod relay_pieces;
 mod relay_sessions;
 mod relay_smuggling;

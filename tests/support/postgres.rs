@@ -89,10 +89,7 @@ impl Cluster {
             "PostgreSQL was not found: install the server (initdb and postgres on the PATH or in \
              /usr/lib/postgresql/*/bin), or set TEST_DATABASE_URL",
         );
-        let directory = tempfile::Builder::new().prefix("sallyport-postgres-").tempdir().expect("a folder").keep();
-        if let Some((user, group)) = other_user() {
-            chown(&directory, Some(user), Some(group)).expect("the folder changes hands");
-        }
+        let directory = folder();
         let made = command(&programs.join("initdb"))
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "--pgdata"])
             .arg(directory.join("data"))
@@ -102,6 +99,29 @@ impl Cluster {
         let mut cluster = Self { directory, programs, tcp_port, watchdog: None };
         cluster.serve();
         cluster
+    }
+
+    /// A standby of `primary`, which confirms from now on only what the standby has on its disk as well.
+    pub async fn standby_of(primary: &mut Self) -> Self {
+        let directory = folder();
+        primary.stop();
+        let copied = command(Path::new("/bin/sh"))
+            .args(["-c", COPY, "copy"])
+            .args([&primary.directory, &directory])
+            .status()
+            .expect("a shell runs");
+        assert!(copied.success(), "the cluster was not copied");
+        primary.serve();
+        let mut standby = Self { directory, programs: primary.programs.clone(), tcp_port: None, watchdog: None };
+        standby.serve();
+        run(&primary.url(), "ALTER SYSTEM SET synchronous_standby_names = '*'").await;
+        run(&primary.url(), "SELECT pg_reload_conf()").await;
+        standby
+    }
+
+    /// Runs a statement as its administrator.
+    pub async fn run(&self, sql: &str) {
+        run(&self.url(), sql).await;
     }
 
     /// Where the cluster keeps its files; the server's user owns it.
@@ -177,6 +197,12 @@ impl Drop for Cluster {
     }
 }
 
+/// Makes a standby out of a copy.
+const COPY: &str = r#"
+cp -a "$1/data" "$2/data" && touch "$2/data/standby.signal" &&
+echo "primary_conninfo = 'host=$1 user=postgres'" >>"$2/data/postgresql.auto.conf"
+"#;
+
 /// Waits for an order on a pipe; without one the pipe was closed, since whoever held it is gone.
 const WATCHDOG: &str = r#"
 program=$1; directory=$2; shift 2
@@ -187,6 +213,15 @@ kill -INT $!
 wait $!
 [ -n "$order" ] || rm -rf "$directory"
 "#;
+
+/// A folder that belongs to the server's user.
+fn folder() -> PathBuf {
+    let directory = tempfile::Builder::new().prefix("sallyport-postgres-").tempdir().expect("a folder").keep();
+    if let Some((user, group)) = other_user() {
+        chown(&directory, Some(user), Some(group)).expect("the folder changes hands");
+    }
+    directory
+}
 
 /// A program run by a user that PostgreSQL accepts: it refuses to run as root.
 fn command(program: &Path) -> Command {

@@ -30,6 +30,7 @@ pub enum Verdict {
 /// send the client off to log in somewhere else. A connection can be renewed, or given more scope (RFC 6750 section 3.1).
 pub fn judge(head: &ResponseHeader, exchange: &Exchange) -> Verdict {
     match head.status {
+        _ if !is_plainly_framed(head) => Verdict::Refuse(Failure::UpstreamBroken),
         StatusCode::UNAUTHORIZED if exchange.by_connection => Verdict::Renew,
         StatusCode::FORBIDDEN if exchange.by_connection => match insufficient_scope(head) {
             Some(challenge) => Verdict::MoreScope(challenge.parameter("scope").map(str::to_owned)),
@@ -78,6 +79,14 @@ fn insufficient_scope(head: &ResponseHeader) -> Option<Challenge> {
         challenge.is("Bearer") && challenge.parameter("error") == Some(BearerError::InsufficientScope.as_str())
     };
     Challenge::parse(lines).into_iter().find(asks)
+}
+
+/// Whether nobody can read the end of an answer otherwise than we do: with other codings than the chunked one some would
+/// read it to the end of the connection, and some in chunks (RFC 9112 section 6.3).
+fn is_plainly_framed(head: &ResponseHeader) -> bool {
+    let mut codings = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let plain = codings.next().is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    plain && codings.next().is_none()
 }
 
 fn redirects(status: StatusCode) -> bool {

@@ -153,7 +153,7 @@ impl Warm {
     /// Whether this very version was refused although it was new, a moment ago.
     pub(super) fn was_refused(&self, key: &ConnectionKey, version: i64, now: Timestamp) -> bool {
         let refused = self.refused.get(&Name::of(key).borrowed());
-        refused.is_some_and(|(known, at)| known == version && now < at.plus(REFUSAL_COUNTS_FOR))
+        refused.is_some_and(|(known, at)| known == version && at.is_within(REFUSAL_COUNTS_FOR, now))
     }
 
     /// When the next refresh may be tried after one that could not be answered.

@@ -47,7 +47,7 @@ impl Credentials for Arc<Connections> {
         let warm = self.warm.get((!shared).then(|| permit.principal().subject().as_str()), &server.id);
         let key = || key_of(permit.principal().subject(), server, shared);
         let cached = match warm {
-            Some(cached) if now < cached.loaded_at.plus(STALENESS) => {
+            Some(cached) if cached.loaded_at.is_within(STALENESS, now) => {
                 CREDENTIAL_HITS.count();
                 cached
             }

@@ -15,6 +15,7 @@ use super::{
     unavailable,
 };
 use crate::{
+    clock::Timestamp,
     store::{ConnectionKey, Owner, RefreshedTokens},
     telemetry::{
         causes,
@@ -100,7 +101,8 @@ impl Connections {
                 return Ok(current);
             }
             let now = self.clock.now();
-            if let Some(not_before) = self.warm.not_before(key).filter(|not_before| now < *not_before) {
+            let paused = |end: &Timestamp| now < *end && *end <= now.plus(LONGEST_PAUSE);
+            if let Some(not_before) = self.warm.not_before(key).filter(paused) {
                 return Err(NoCredential::Unavailable { retry_after: now.until(not_before) });
             }
             let asked = Instant::now();

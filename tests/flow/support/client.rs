@@ -49,6 +49,13 @@ impl Client {
         .await
     }
 
+    /// The status of a registration.
+    pub async fn try_register(gateway: &TestGateway) -> StatusCode {
+        let metadata =
+            json!({"redirect_uris": ["http://127.0.0.1:9999/callback"], "token_endpoint_auth_method": "none"});
+        reqwest::Client::new().post(gateway.url("/oauth/register")).json(&metadata).send().await.unwrap().status()
+    }
+
     pub async fn register_as(gateway: &TestGateway, metadata: Value) -> Self {
         let http = reqwest::Client::builder().redirect(Policy::none()).pool_max_idle_per_host(0).build().unwrap();
         let response = http.post(gateway.url("/oauth/register")).json(&metadata).send().await.unwrap();

@@ -87,8 +87,9 @@ impl TestGateway {
 
     fn run_elsewhere(&mut self) -> Log {
         self.write(json!({}));
-        let mut process = Command::new(env!("CARGO_BIN_EXE_sallyport"))
-            .args(["run", "--config"])
+        // Where a test limits its files, it is to be told so and not to be killed (`setrlimit(2)`).
+        let mut process = Command::new("/bin/sh")
+            .args(["-c", "trap '' XFSZ; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_sallyport"), "run", "--config"])
             .arg(self.file())
             .stderr(Stdio::piped())
             .spawn()
