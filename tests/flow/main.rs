@@ -37,6 +37,7 @@ mod remembered_consent;
 mod replicas;
 mod revoke;
 mod secrets;
+mod several_upstreams;
 mod slow_store;
 mod support;
 mod telemetry;

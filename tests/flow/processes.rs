@@ -102,7 +102,7 @@ async fn thirty_two_callers_at_two_processes_lose_nothing_and_refresh_once_for_e
     }
 }
 
-async fn dump(database: &TestDatabase) -> String {
+pub async fn dump(database: &TestDatabase) -> String {
     let (client, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await.unwrap();
     tokio::spawn(connection);
     let tables = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema()";

@@ -54,6 +54,7 @@ pub struct State {
     pub refreshes: u32,
     /// How many refreshes are being answered.
     pub under_way: u32,
+    port: u16,
     codes: HashMap<String, (BTreeMap<String, String>, String)>,
     access: HashMap<String, (usize, Instant)>,
     refresh: HashMap<String, (usize, bool)>,
@@ -100,6 +101,7 @@ impl Protected {
             replays: 0,
             refreshes: 0,
             under_way: 0,
+            port: address.port(),
             codes: HashMap::new(),
             access: HashMap::new(),
             refresh: HashMap::new(),
@@ -167,7 +169,7 @@ impl Protected {
             back.query_pairs_mut().append_pair("error", error);
             return back.into();
         }
-        let code = format!("code-{}", state.issued.len());
+        let code = format!("code-{}-of-{}-secret", state.issued.len(), state.port);
         state.issued.push(code.clone());
         state.codes.insert(code.clone(), (asked, user.to_owned()));
         back.query_pairs_mut().append_pair("code", &code);
@@ -337,7 +339,8 @@ fn tokens(state: &mut State, form: &BTreeMap<String, String>) -> Option<Value> {
         grant
     };
     let number = state.issued.len();
-    let (access, refresh) = (format!("upstream-access-{number}-secret"), format!("upstream-refresh-{number}-secret"));
+    let name = |kind| format!("upstream-{kind}-{number}-of-{}-secret", state.port);
+    let (access, refresh) = (name("access"), name("refresh"));
     let lifetime = state.lifetime;
     state.issued.push(access.clone());
     state.access.insert(access.clone(), (grant, Instant::now() + lifetime));
