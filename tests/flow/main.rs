@@ -32,6 +32,7 @@ mod quirks;
 mod rate_limits;
 mod refresh_ahead;
 mod register;
+mod registrations;
 mod reload;
 mod remembered_consent;
 mod replicas;

@@ -44,6 +44,8 @@ pub struct State {
     pub token_requests: Vec<BTreeMap<String, String>>,
     /// The registrations that were asked for.
     pub registrations: Vec<Value>,
+    /// The clients that registered and were forgotten: from the first to this one.
+    pub forgotten_clients: usize,
     /// The heads of MCP requests that were let in.
     pub calls: Vec<String>,
     /// Every token that was handed out.
@@ -96,6 +98,7 @@ impl Protected {
             hides_refusals: false,
             token_requests: Vec::new(),
             registrations: Vec::new(),
+            forgotten_clients: 0,
             calls: Vec::new(),
             issued: Vec::new(),
             replays: 0,
@@ -264,7 +267,10 @@ fn answer(state: &mut State, request: &Request, origin: &str) -> Reply {
             let form: BTreeMap<_, _> = url::form_urlencoded::parse(request.body.as_bytes()).into_owned().collect();
             state.token_requests.push(form.clone());
             let vendor = state.vendor;
-            let (status, headers, body) = match vendor.refuses_token_request(&form) {
+            let number = form.get("client_id").and_then(|id| id.strip_prefix("registered-")?.parse::<usize>().ok());
+            let forgotten = number.is_some_and(|number| number <= state.forgotten_clients);
+            let refusal = vendor.refuses_token_request(&form).or(forgotten.then_some("invalid_client"));
+            let (status, headers, body) = match refusal {
                 Some(error) => vendor.failed(error),
                 None => match tokens(state, &form) {
                     Some(document) => vendor.granted(document),
