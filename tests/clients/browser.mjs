@@ -110,7 +110,7 @@ export class Browser {
       return button;
     }
     if (page === 'dev-login') return form.buttons.find((b) => b.value === this.user) ?? form.buttons[0];
-    return form.buttons.find((b) => /^(accept|allow|confirm|yes)$/i.test(b.value ?? '')) ?? form.buttons[0];
+    return form.buttons.find((b) => /^(accept|allow|authorize|confirm|yes)$/i.test(b.value ?? '')) ?? form.buttons[0];
   }
 
   async #send({ method, url, body, from, referrerPolicy = '' }) {

@@ -110,7 +110,7 @@ export class Chromium {
       if (await password.count()) await password.fill(this.password);
       return best('form button[type=submit], form input[type=submit], form button:not([type])');
     }
-    if (kind === 'idp-consent') return best('button[value=accept]', 'form button');
+    if (kind === 'idp-consent') return best('button[value=accept]', 'input[name=allow]', 'form button');
     return undefined;
   }
 

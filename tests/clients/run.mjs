@@ -63,6 +63,20 @@ suite('SQLite and Canaille', { provider: 'canaille', servers: ['fastmcp', 'fastm
   walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V2, ...inChromium('canaille')], { skip: !chromium && 'no Chromium' });
 });
 
+// Tools for what the identity provider says about a person: ada edits and administers, bob reads.
+const BY_CLAIMS = ['{name: echo, groups: [engineering]}', '{name: slow_progress, roles: [editor, reader]}',
+  '{name: announce, groups: [admins], roles: [editor]}'];
+
+suite('SQLite and Django OAuth Toolkit, tools by claims', {
+  provider: 'oauth-toolkit', servers: ['fastmcp', 'fastmcp-stateless'],
+  tools: BY_CLAIMS, accessControl: '{mode: rolesAndGroups, roleClaim: realm_access.roles, groupClaim: groups}',
+}, (gateway) => {
+  filtered(gateway, 'TypeScript SDK v1, ada', 'fastmcp', TS_V1, 3);
+  filtered(gateway, 'Python SDK, bob', 'fastmcp-stateless', [...PY, '--server', 'stateless', '--user', 'bob', '--password', 'bob'], 2);
+  test('the identity provider changes its signing key', () => fetch(`${gateway().issuer}/test/rotate`).then(({ status }) => assert.equal(status, 200)));
+  filtered(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V2, ...inChromium('oauth-toolkit')], 3, { skip: !chromium && 'no Chromium' });
+});
+
 suite('PostgreSQL and oidc-provider (ES256)', {
   provider: 'oidc-provider', alg: 'ES256', servers: ['everything', 'fastmcp'], storeUrl: process.env.TEST_DATABASE_URL,
 }, (gateway) => {
@@ -208,8 +222,8 @@ function walks(gateway, title, server, command, options) {
 }
 
 /** The same walk on a route that shows some of the tools; it must find exactly those. */
-function filtered(gateway, title, server, command, tools) {
-  test(title, async (t) => {
+function filtered(gateway, title, server, command, tools, options) {
+  test(title, options, async (t) => {
     const steps = await walk(t, command, gateway().url(server), gateway().secretsFile);
     assert.equal(steps.find(({ step }) => step === 'list_tools').tools, tools);
   });

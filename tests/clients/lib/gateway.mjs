@@ -25,16 +25,17 @@ const PUBLIC_NAME = 'gateway.example.com';
 const IDENTITY_PROVIDERS = {
   'oidc-provider': ['node', 'idp/oidc-provider.mjs'],
   canaille: [PYTHON, 'idp/second.py'],
+  'oauth-toolkit': [PYTHON, 'idp/oauth_toolkit.py'],
 };
 const TERMINAL_COLOURS = /\u001b\[[0-9;]*m/g;
 
 export class Gateway {
   /** `isPublic` gives the gateway a name that authorization servers can reach, and TLS. */
-  static async start({ binary, scratch, provider, alg = 'RS256', storeUrl, servers, tools, isPublic = false }) {
+  static async start({ binary, scratch, provider, alg = 'RS256', storeUrl, servers, tools, accessControl, isPublic = false }) {
     mkdirSync(scratch, { recursive: true });
     const self = Object.assign(new Gateway(), { scratch, children: [], env: {} });
     try {
-      await self.#start({ binary, provider, alg, storeUrl, servers, tools, isPublic });
+      await self.#start({ binary, provider, alg, storeUrl, servers, tools, accessControl, isPublic });
     } catch (error) {
       await self.stop();
       throw error;
@@ -42,7 +43,7 @@ export class Gateway {
     return self;
   }
 
-  async #start({ binary, provider, alg, storeUrl, servers, tools, isPublic }) {
+  async #start({ binary, provider, alg, storeUrl, servers, tools, accessControl, isPublic }) {
     const [port, adminPort] = [await freePort(), await freePort()];
     this.origin = isPublic ? `https://${PUBLIC_NAME}:${port}` : `http://127.0.0.1:${port}`;
     if (isPublic) this.env = this.#publicName();
@@ -61,7 +62,7 @@ export class Gateway {
     this.upstreams = {};
     for (const [name, child] of upstreams) {
       this.upstreams[name] = (await child.ready()).url;
-      routes.push(this.#route(name, this.upstreams[name], tools));
+      routes.push(this.#route(name, this.upstreams[name], tools, accessControl));
     }
     this.storeUrl = storeUrl;
 
@@ -92,13 +93,14 @@ export class Gateway {
     return { PUBLIC_NAME, NODE_EXTRA_CA_CERTS: cert, NODE_OPTIONS: `--import ${module}` };
   }
 
-  #route(name, url, tools) {
+  #route(name, url, tools, accessControl) {
     const own = `{url: "${url}", id: ${name}, displayName: Protected, authMode: user-oauth}`;
     // The open servers of FastMCP stand for those that the operator's key opens.
     const upstream = isProtected(name) ? own : name.startsWith('fastmcp')
       ? `{url: "${url}", authMode: header, headers: {X-Api-Key: $env(UPSTREAM_KEY)}}`
       : `{url: "${url}", authMode: none}`;
-    const filter = tools ? `    capabilities: {tools: [${tools.join(', ')}], prompts: [], resources: [], resourceTemplates: []}\n` : '';
+    const control = accessControl ? `, accessControl: ${accessControl}` : '';
+    const filter = tools ? `    capabilities: {tools: [${tools.join(', ')}], prompts: [], resources: [], resourceTemplates: []${control}}\n` : '';
     return `  - path: /mcp/${name}\n    operationId: ${name}\n    summary: ${name}\n    upstream: ${upstream}\n${filter}`;
   }
 
