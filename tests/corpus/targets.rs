@@ -6,13 +6,17 @@ use std::collections::HashMap;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sallyport::{
-    crypto::KeyRing,
+    crypto::{KeyRing, KeySet, SIGNING_ALGORITHMS, SignedJwt},
     mcp::{
         Head, Message,
         filter::{Batch, Edits, EventFilter, Item, Kind, Narrowed, View, judge, narrow},
     },
-    oauth::{Challenge, Params, RedirectTarget, RegisteredRedirect, ResourceUri, client_auth, registration, scope},
+    oauth::{
+        AuthMethod, Challenge, ClientDocument, ClientIdUrl, ClientKeys, Params, RedirectTarget, RegisteredRedirect,
+        ResourceUri, bearer, client_auth, registration, scope,
+    },
     pages,
+    upstream::authorization::{at_hand, same_issuer},
     web::{Cookie, Origin, OriginRules, RequestOrigin, Scheme, cookie},
 };
 
@@ -22,13 +26,16 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets.
 pub const TARGETS: &[Target] = &[
     ("authorization_params", authorization_params),
+    ("bearer_token", bearer_token),
     ("challenge", challenge),
     ("client_authentication", client_authentication),
+    ("client_document", client_document),
     ("cookies", cookies),
     ("display", display),
     ("filter_answer", filter_answer),
     ("filter_events", filter_events),
     ("filter_request", filter_request),
+    ("key_set", key_set),
     ("mcp_head", mcp_head),
     ("message", message),
     ("origin", origin),
@@ -36,6 +43,7 @@ pub const TARGETS: &[Target] = &[
     ("registration", registration),
     ("resource", resource),
     ("sealed", sealed),
+    ("upstream_metadata", upstream_metadata),
 ];
 
 /// `WWW-Authenticate` of an upstream, one header value a line.
@@ -61,6 +69,76 @@ pub fn registration(input: &[u8]) {
         assert!(link.as_deref().is_none_or(|link| link.to_ascii_lowercase().starts_with("https://")), "{link:?}");
     }
     serde_json::to_string(&registration).expect("JSON again");
+}
+
+/// The metadata document of a client behind the URL at which it stands: it speaks for no other URL.
+pub fn client_document(input: &[u8]) {
+    let (first, document) = first_line(input);
+    let Some(Ok(url)) = std::str::from_utf8(first).ok().map(ClientIdUrl::parse) else { return };
+    assert!(url.url().scheme() == "https" && url.url().fragment().is_none(), "{url:?}");
+    let Ok(client) = ClientDocument::parse(&url, document) else { return };
+    // A text that is not UTF-8 is no obstacle in a member that we do not know.
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(document) else { return };
+    assert_eq!(value["client_id"], url.url().as_str());
+    assert!(value["client_secret"].is_null(), "a secret that everybody can read");
+    assert!(!client.redirect_uris.is_empty(), "a client without a redirect URI");
+    for uri in &client.redirect_uris {
+        RedirectTarget::matched(&client.redirect_uris, Some(uri)).expect("its own redirect URI");
+    }
+    assert_eq!(client.keys.is_some(), client.auth_method == AuthMethod::PrivateKeyJwt);
+    for link in [&client.uri, &client.logo_uri] {
+        assert!(link.as_deref().is_none_or(|link| link.to_ascii_lowercase().starts_with("https://")), "{link:?}");
+    }
+}
+
+/// A signed JWT in the first line and the key set that it comes with: only the algorithms of key pairs are believed, and
+/// keys that must be secret are never taken for a client's.
+pub fn key_set(input: &[u8]) {
+    let (token, document) = first_line(input);
+    let Ok(value) = serde_json::from_slice::<serde_json::Value>(document) else { return };
+    if let Ok(ClientKeys::Inline(keys)) = ClientKeys::parse(Some(value.clone()), None) {
+        for key in keys["keys"].as_array().expect("keys") {
+            assert!(key["kty"] != "oct" && key["d"].is_null() && key["k"].is_null(), "a secret key: {key}");
+        }
+    }
+    let (Ok(document), Ok(token)) = (serde_json::from_value(value), std::str::from_utf8(token)) else { return };
+    if let Ok(jwt) = SignedJwt::verify(token, &KeySet::new(document)) {
+        assert!(SIGNING_ALGORITHMS.contains(&&*format!("{:?}", jwt.algorithm)), "{:?}", jwt.algorithm);
+        let issuer = jwt.claims.get("iss").and_then(serde_json::Value::as_str);
+        assert_eq!(SignedJwt::claimed_issuer(token).as_deref(), issuer);
+    }
+}
+
+/// The metadata of an upstream in the first line, and behind it that of its authorization server: what is accepted speaks
+/// for the upstream's own origin and for its own issuer, and its endpoints can be gone to.
+pub fn upstream_metadata(input: &[u8]) {
+    let (resource, server) = first_line(input);
+    let upstream = url::Url::parse("https://mcp.example.com/a/mcp").expect("a URL");
+    let Some(found) = at_hand::authorization_server(&upstream, resource, server) else { return };
+    let Ok(resource) = serde_json::from_slice::<serde_json::Value>(resource) else { return };
+    let announced = url::Url::parse(&found.resource).expect("a URL");
+    assert_eq!(announced.origin(), upstream.origin(), "metadata of somebody else");
+    let issuer = resource["authorization_servers"]
+        .as_array()
+        .and_then(|issuers| issuers.iter().find_map(serde_json::Value::as_str))
+        .expect("an issuer");
+    assert!(same_issuer(issuer, &found.issuer), "{issuer} is not {}", found.issuer);
+    let endpoints = [&found.registration_endpoint, &found.revocation_endpoint].into_iter().flatten();
+    for endpoint in endpoints.chain([&found.authorization_endpoint, &found.token_endpoint]) {
+        let plain = issuer.starts_with("http:") && endpoint.scheme() == "http";
+        assert!(endpoint.scheme() == "https" || plain, "{endpoint}");
+        assert!(endpoint.username().is_empty() && endpoint.fragment().is_none() && endpoint.has_host(), "{endpoint}");
+    }
+}
+
+/// `Authorization` of an MCP request, one field a line: a token comes from the only one.
+pub fn bearer_token(input: &[u8]) {
+    let headers = header_map(input);
+    let Ok(token) = bearer::token(&headers) else { return };
+    let mut values = headers.get_all("authorization").iter();
+    let value = values.next().expect("a header").to_str().expect("text");
+    assert!(values.next().is_none(), "two headers");
+    assert!(value.ends_with(token) && token.bytes().all(|byte| byte.is_ascii_graphic()), "{token:?} of {value:?}");
 }
 
 /// The parameters of the authorization and token endpoints: the same values as a form decoder sees, and no duplicates.
@@ -313,6 +391,11 @@ pub fn filter_events(input: &[u8]) {
             }
         }
     }
+}
+
+fn first_line(input: &[u8]) -> (&[u8], &[u8]) {
+    let end = input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len());
+    (&input[..end], input.get(end + 1..).unwrap_or_default())
 }
 
 fn header_map(input: &[u8]) -> HeaderMap {

@@ -374,7 +374,7 @@ fn metadata_url(announced: &str, server_url: &Url) -> Result<Url, Error> {
 }
 
 /// RFC 8414 section 2: an issuer has neither query nor fragment.
-fn issuer_url(issuer: &str) -> Option<Url> {
+pub(super) fn issuer_url(issuer: &str) -> Option<Url> {
     let url = Url::parse(issuer).ok()?;
     let plain = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
     (plain && matches!(url.scheme(), "https" | "http") && url.has_host()).then_some(url)

@@ -6,6 +6,7 @@
 
 mod answer;
 mod assertion;
+pub mod at_hand;
 pub mod callback;
 mod client;
 pub mod discovery;
