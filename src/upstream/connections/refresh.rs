@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tokio::task::JoinHandle;
+
 use super::{
     Connections, NoCredential,
     cache::Cached,
@@ -29,21 +31,13 @@ use crate::{
 
 impl Connections {
     /// The connection at a version newer than `seen`, refreshed if nobody else did it.
-    ///
-    /// The work runs in a task of its own: when the request that asked is gone, the rotated token is kept all the same.
     pub(super) async fn refresh(
         self: &Arc<Self>,
         key: &ConnectionKey,
         settings: &Arc<OauthSettings>,
         seen: i64,
     ) -> Result<Arc<Cached>, NoCredential> {
-        let (this, key, settings) = (Arc::clone(self), key.clone(), Arc::clone(settings));
-        let counted = Counted::new();
-        let work = tokio::spawn(async move {
-            let _until_it_ends = counted;
-            this.refresh_once(&key, &settings, seen).await
-        });
-        match work.await {
+        match self.begin_refresh(key, settings, seen).await {
             Ok(result) => result,
             Err(error) => {
                 tracing::error!(event = "mcp_auth_upstream_refresh_failed", %error, "a refresh ended unexpectedly");
@@ -61,11 +55,23 @@ impl Connections {
         if resting || busy {
             return;
         }
+        // What goes wrong is in the log, and the next call that must know finds out by itself.
+        let _unattended = self.begin_refresh(key, settings, seen);
+    }
+
+    /// The work runs in a task of its own: when the request that asked is gone, the rotated token is kept all the same.
+    fn begin_refresh(
+        self: &Arc<Self>,
+        key: &ConnectionKey,
+        settings: &Arc<OauthSettings>,
+        seen: i64,
+    ) -> JoinHandle<Result<Arc<Cached>, NoCredential>> {
         let (this, key, settings) = (Arc::clone(self), key.clone(), Arc::clone(settings));
+        let counted = Counted::new();
         tokio::spawn(async move {
-            // What went wrong is in the log, and the next call that must know finds out by itself.
-            let _outcome = this.refresh(&key, &settings, seen).await;
-        });
+            let _until_it_ends = counted;
+            this.refresh_once(&key, &settings, seen).await
+        })
     }
 
     async fn refresh_once(
