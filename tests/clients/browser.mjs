@@ -196,12 +196,17 @@ function fetchOnce(method, url, headers, body) {
 }
 
 if (import.meta.filename === process.argv[1]) {
-  const options = args({ url: undefined, user: 'ada', password: 'ada', decision: 'approve', jar: null, secrets: null });
+  const options = args({ url: undefined, user: 'ada', password: 'ada', decision: 'approve', jar: null, secrets: null, visit: false });
   const jar = new CookieJar(options.jar && existsSync(options.jar) ? JSON.parse(readFileSync(options.jar, 'utf8')) : []);
   const onSecret = options.secrets ? (value, kind = '') => appendFileSync(options.secrets, `${value}\t${kind}\n`) : undefined;
   try {
-    const result = await new Browser({ ...options, jar, onSecret }).authorize(options.url);
-    console.log(JSON.stringify(result));
+    const browser = new Browser({ ...options, jar, onSecret });
+    if (options.visit) {
+      const { response, visited } = await browser.visit(options.url);
+      console.log(JSON.stringify({ status: response.status, visited }));
+    } else {
+      console.log(JSON.stringify(await browser.authorize(options.url)));
+    }
   } catch (error) {
     console.log(JSON.stringify({ error: error.message, visited: error.visited }));
     process.exitCode = 1;

@@ -18,11 +18,13 @@ const TS_V1 = ['node', 'drivers/ts-v1.mjs'];
 const TS_V2 = ['node', 'drivers/ts-v2.mjs'];
 const PY = [PYTHON, 'drivers/py_mcp.py'];
 const PY_V1 = [PYTHON_MCP_V1, 'drivers/py_mcp.py'];
+const RMCP = [path.join(path.dirname(binary ?? ''), 'rmcp-driver')];
 const STRICT = ['node', 'drivers/strict.mjs'];
 const program = (name) => ['node', 'drivers/program.mjs', '--program', name];
 const inChromium = (name) => ['--browser', 'chromium', ...(kept ? ['--screenshots', path.join(scratch, 'screenshots', name)] : [])];
 
 assert.ok(binary && existsSync(binary), 'SALLYPORT_BIN must name the gateway binary');
+assert.ok(existsSync(RMCP[0]), `${RMCP[0]} is missing: README.md says how it is built`);
 after(() => (kept ? console.log(`kept: ${scratch}`) : rmSync(scratch, { recursive: true, force: true })));
 
 suite('SQLite and oidc-provider (RS256)', { provider: 'oidc-provider', servers: ['everything', 'fastmcp', 'fastmcp-stateless', 'modern'] }, (gateway) => {
@@ -37,6 +39,8 @@ suite('SQLite and oidc-provider (RS256)', { provider: 'oidc-provider', servers: 
   walks(gateway, 'Python SDK, FastMCP, client_secret_basic', 'fastmcp', [...PY, '--auth-method', 'client_secret_basic']);
   walks(gateway, 'Python SDK, revision 2026-07-28', 'modern', [...PY, '--server', 'modern', '--era', 'auto']);
   walks(gateway, 'Python SDK 1.x, everything', 'everything', PY_V1);
+  walks(gateway, 'Rust SDK, everything', 'everything', RMCP);
+  walks(gateway, 'Rust SDK, revision 2026-07-28', 'modern', [...RMCP, '--era', 'modern']);
   walks(gateway, 'MCP Inspector, command line', 'everything', program('inspector'));
   walks(gateway, 'mcp-remote', 'everything', program('mcp-remote'));
   walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V1, ...inChromium('oidc-provider')], { skip: !chromium && 'no Chromium' });
@@ -90,6 +94,8 @@ const CONNECTIONS = ['node', 'drivers/connections.mjs'];
 function connections(gateway) {
   test('TypeScript SDK v1, ada connects her account', (t) => connects(t, gateway(), TS_V1));
   test('Python SDK, bob connects his account', (t) => connects(t, gateway(), [...PY, '--user', 'bob', '--password', 'bob']));
+  test('Rust SDK, ada loses her connection and makes it again', (t) => walk(t, [...RMCP, '--upstream', gateway().upstreams.protected],
+    gateway().url('protected'), gateway().secretsFile));
   const conduct = (more) => (t) => walk(t, [...CONNECTIONS, '--upstream', gateway().upstreams.protected, ...more],
     gateway().url('protected'), gateway().secretsFile);
   test('two people: expiry, revocation, repair', conduct([]));
@@ -194,7 +200,9 @@ describe('sallyport demo', () => {
   ]) {
     test(title, (t) => walk(t, [...command, '--server', 'sample'], url, secretsFile, ['--idp', 'dev', '--user', 'dev-browser-user']));
   }
-  test('strict OAuth clients', (t) => walk(t, STRICT, url, secretsFile, ['--idp', 'dev', '--user', 'dev-browser-user']));
+  for (const [title, command] of [['strict OAuth clients', STRICT], ['Rust SDK, version probe', [...RMCP, '--era', 'auto']]]) {
+    test(title, (t) => walk(t, command, url, secretsFile, ['--idp', 'dev', '--user', 'dev-browser-user']));
+  }
   test('no secret is in the log', () => assertAbsent(readFileSync(log, 'utf8'), secretsIn(secretsFile)));
 });
 
