@@ -1,5 +1,10 @@
 //! What breaks around a gateway: it says so in time, loses nothing that it acknowledged, and mends by itself.
 
+mod killed;
+mod provider;
+mod upstreams;
+mod waiting;
+
 use std::{
     path::Path,
     process::{Command, Output, Stdio},

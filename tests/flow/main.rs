@@ -4,6 +4,7 @@
 
 mod authorize;
 mod bad_input;
+mod balanced;
 mod changes;
 mod cimd;
 mod client_documents;

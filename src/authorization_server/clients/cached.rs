@@ -116,7 +116,7 @@ impl<T> Slot<T> {
         let _turn = self.turn.lock().await;
         {
             let (mut state, now) = (self.write(), clock.now());
-            if state.reloaded_at.is_some_and(|last| now < last.plus(RELOAD_EVERY)) {
+            if state.reloaded_at.is_some_and(|last| last.is_within(RELOAD_EVERY, now)) {
                 return Ok(Arc::clone(&state.document));
             }
             state.reloaded_at = Some(now);

@@ -59,7 +59,7 @@ impl<T> Kept<T> {
                 return outcome;
             }
             match &state.last {
-                Some(outcome) if state.reloaded_at.is_some_and(|last| now < last.plus(RETRY)) => {
+                Some(outcome) if state.reloaded_at.is_some_and(|last| last.is_within(RETRY, now)) => {
                     return outcome.clone();
                 }
                 _ => state.reloaded_at = Some(now),

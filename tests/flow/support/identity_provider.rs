@@ -47,6 +47,8 @@ pub struct Behaviour {
     pub assertion_changes: Value,
     /// Members that the answer to an exchange has in place of the honest ones.
     pub answer_changes: Value,
+    /// Whether it takes requests and says nothing.
+    pub is_silent: bool,
     /// The client that the gateway is at the authorization server of the upstream.
     pub client_id_at_resource: String,
 }
@@ -76,6 +78,7 @@ impl IdentityProvider {
             denies_refresh: None,
             assertion_changes: json!({}),
             answer_changes: json!({}),
+            is_silent: false,
             client_id_at_resource: String::new(),
         };
         let state = Arc::new(Mutex::new(State {
@@ -336,6 +339,10 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>) {
             break (head, length);
         }
     };
+    if state.lock().unwrap().behaviour.is_silent {
+        let _until_the_other_side_gives_up = stream.read(&mut [0]).await;
+        return;
+    }
     let body = String::from_utf8_lossy(&received[..length]).into_owned();
     let mut line = head.lines().next().unwrap_or_default().split(' ');
     let (method, target) = (line.next().unwrap_or_default(), line.next().unwrap_or_default());
