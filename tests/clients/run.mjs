@@ -123,7 +123,7 @@ function upstreams(names, more = {}) {
   const cases = (gateway) => {
     test('two people: connect, call, expire, end there, disconnect, connect again', (t) => {
       const routes = names.map((name) => ({ name, url: gateway().url(name), upstream: gateway().upstreams[name], sdk: name.endsWith('v2') ? 'v2' : 'v1' }));
-      return walk(t, ['node', 'drivers/upstreams.mjs', '--routes', JSON.stringify(routes)], gateway().origin, gateway().secretsFile, [], gateway().env);
+      return walk(t, ['node', 'drivers/upstreams.mjs', '--routes', JSON.stringify(routes)], gateway().origin, gateway().secretsFile, [], { env: gateway().env, ms: 180000 });
     });
     for (const name of names) test(`what the authorization server of ${name} saw`, () => assertAsked(gateway(), name));
     test('no secret of any upstream is in the store or in the log', async () => {
@@ -246,8 +246,8 @@ async function connects(t, gateway, command) {
   assert.ok(visited.slice(connected).some(({ page }) => page === 'consent'), 'no consent after the connection');
 }
 
-async function walk(t, command, url, secretsFile, more = [], env = {}) {
-  const { code, steps, tail } = await drive([...command, '--url', url, '--secrets', secretsFile, ...more], { log: path.join(scratch, 'drivers.log'), env });
+async function walk(t, command, url, secretsFile, more = [], options = {}) {
+  const { code, steps, tail } = await drive([...command, '--url', url, '--secrets', secretsFile, ...more], { log: path.join(scratch, 'drivers.log'), ...options });
   const failed = steps.find(({ ok }) => !ok);
   assert.ok(!failed, `${failed?.step}: ${failed?.error} ${JSON.stringify(failed?.visited ?? '')}`);
   assert.equal(code, 0, `ended with ${code} after ${steps.at(-1)?.step}: ${tail}`);

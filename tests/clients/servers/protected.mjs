@@ -20,7 +20,7 @@ import { args } from '../lib/args.mjs';
 import { startAuthorizationServer } from '../lib/authorization-server.mjs';
 import { endOnSigterm, ready, record } from '../lib/serve.mjs';
 
-const options = args({ port: '0', record: null, sdk: 'v1', clients: 'dynamic', methods: 'none,client_secret_post,client_secret_basic', lifetime: '3' });
+const options = args({ port: '0', record: null, sdk: 'v1', clients: 'dynamic', methods: 'none,client_secret_post,client_secret_basic', lifetime: '5' });
 
 const server = http.createServer();
 record(server, options.record);

@@ -28,7 +28,7 @@ from starlette.routing import Route
 options = argparse.ArgumentParser()
 options.add_argument("--port", type=int, default=0)
 options.add_argument("--record")
-options.add_argument("--lifetime", type=int, default=3)
+options.add_argument("--lifetime", type=int, default=5)
 options = options.parse_args()
 
 SCOPE = "tools"

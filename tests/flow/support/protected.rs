@@ -32,6 +32,8 @@ pub struct State {
     pub metadata: Value,
     /// How long access tokens live.
     pub lifetime: Duration,
+    /// Whether refreshes wait before the grant is looked at, for as long as this stands.
+    pub holds_refreshes: bool,
     /// How long a refresh takes before the grant is looked at, and how long before the answer goes out.
     pub pauses: (Duration, Duration),
     /// The API keys that are taken beside the tokens, in `X-Api-Key`.
@@ -92,6 +94,7 @@ impl Protected {
             vendor: Vendor::Standard,
             metadata: json!({}),
             lifetime,
+            holds_refreshes: false,
             pauses: (Duration::ZERO, Duration::ZERO),
             api_keys: Vec::new(),
             refuses_all: false,
@@ -187,6 +190,9 @@ async fn serve(mut stream: TcpStream, state: Arc<Mutex<State>>, origin: String) 
     if is_refresh {
         state.lock().unwrap().under_way += 1;
         tokio::time::sleep(pauses.0).await;
+        while state.lock().unwrap().holds_refreshes {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         if is_closed(&stream) {
             state.lock().unwrap().under_way -= 1;
             return;
