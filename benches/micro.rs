@@ -48,7 +48,7 @@ fn authenticate(bencher: &mut Criterion) {
     let (origin, route) = (Origin::parse(ORIGIN).unwrap(), route());
     // The entry is asked for again every ten seconds, as it is in life.
     bencher.bench_function("authenticate, warm", |b| {
-        b.iter(|| runtime.block_on(server.authenticate(black_box(&headers), &origin, &route)).unwrap());
+        b.iter(|| runtime.block_on(server.authenticate(black_box(&headers), &origin, &route, None)).unwrap());
     });
 }
 

@@ -18,6 +18,7 @@ pub mod outbound;
 pub mod pages;
 pub mod policy;
 pub mod proxy;
+pub mod registry;
 pub mod resource_server;
 pub mod routes;
 pub mod store;

@@ -20,6 +20,7 @@ use crate::{
     identity::{self, Identity},
     interaction::ConnectPrompts,
     outbound, proxy,
+    registry::Registry,
     resource_server::ResourceServer,
     routes::{Route, Routes},
     store::{
@@ -152,6 +153,10 @@ pub(super) fn setup(config: &Config, shared: &Shared, key_ring: &Arc<KeyRing>) -
                 store: Arc::clone(&store),
                 clock: clock.clone(),
             },
+            registry: Registry::new(
+                routes.iter().filter(|route| policies.is_for_everybody(&route.operation_id)).cloned(),
+                clock.now(),
+            ),
             base_path,
             authorization_server,
             identity,

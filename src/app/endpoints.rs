@@ -11,6 +11,7 @@ use crate::{
     identity::{self, Identity, page_response},
     pages::{Landing, LandingRoute, safe_text},
     proxy::Endpoints,
+    registry::{self, Registry},
     routes::Routes,
     throttle::{Door, Throttle},
     upstream::{
@@ -28,6 +29,7 @@ pub(super) struct OwnEndpoints {
     pub(super) connect: Arc<Connect>,
     pub(super) routes: Arc<Routes>,
     pub(super) analytics: Analytics,
+    pub(super) registry: Registry,
     pub(super) throttle: Arc<Throttle>,
 }
 
@@ -39,10 +41,15 @@ impl Endpoints for OwnEndpoints {
             || self.base_path.endpoint(path).is_some_and(|endpoint| {
                 endpoint == "/"
                     || endpoint == ADMIN
+                    || registry::is_endpoint(endpoint)
                     || authorization_server::is_endpoint(endpoint)
                     || identity::is_endpoint(endpoint)
                     || connect::is_endpoint(endpoint)
             })
+    }
+
+    fn refuses_writes(&self, path: &str) -> bool {
+        self.base_path.endpoint(path).is_some_and(registry::is_endpoint)
     }
 
     async fn answer(&self, request: Request) -> Response {
@@ -60,6 +67,7 @@ impl Endpoints for OwnEndpoints {
         match endpoint {
             "/" => self.landing(&request),
             ADMIN => self.analytics.answer(&request).await,
+            endpoint if registry::is_endpoint(endpoint) => self.registry.answer(endpoint, &request),
             endpoint if identity::is_endpoint(endpoint) => self.identity.answer(endpoint, &request).await,
             endpoint if connect::is_endpoint(endpoint) => self.connect.answer(endpoint, &request).await,
             endpoint => self.authorization_server.answer(endpoint, &request).await,
@@ -71,6 +79,7 @@ impl Endpoints for OwnEndpoints {
 fn door(endpoint: &str) -> Option<Door> {
     match endpoint {
         "/" => None,
+        endpoint if registry::is_endpoint(endpoint) => None,
         authorization_server::REGISTER => Some(Door::Registration),
         authorization_server::TOKEN | authorization_server::REVOKE => Some(Door::Token),
         endpoint if identity::is_endpoint(endpoint) => Some(Door::Login),

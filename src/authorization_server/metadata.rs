@@ -3,9 +3,9 @@
 //!
 //! They lie at the origin root, where the standards locate them, whatever the base path is.
 
-use http::{Method, StatusCode, header};
+use http::Method;
 
-use super::{AUTHORIZE, REGISTER, REVOKE, Settings, TOKEN, authorize::canonical, cors};
+use super::{AUTHORIZE, REGISTER, REVOKE, Settings, TOKEN, authorize::canonical};
 use crate::{
     oauth::{
         AuthMethod,
@@ -25,7 +25,7 @@ pub(super) fn answer(
     let authorization_server = |route| authorization_server(settings, id_jag_enabled, request, route);
     let document = Document::at(&request.path)?;
     if request.method == Method::OPTIONS {
-        return Some(cors::preflight("GET"));
+        return Some(Response::preflight("GET"));
     }
     if request.method != Method::GET {
         return Some(Response::method_not_allowed(&request.id, "GET, HEAD, OPTIONS").for_every_origin());
@@ -73,7 +73,7 @@ fn authorization_server(
     let (base_path, origin) = (&settings.base_path, &request.origin);
     let issuer = route.map_or_else(|| origin.to_string(), |route| canonical(origin, route));
     let authorize = base_path.url(origin, AUTHORIZE) + route.map_or("", |route| &route.path);
-    document_response(&authorization_server_document(&AsMetadata {
+    Response::document(&authorization_server_document(&AsMetadata {
         issuer: &issuer,
         authorization_endpoint: &authorize,
         token_endpoint: &base_path.url(origin, TOKEN),
@@ -87,19 +87,12 @@ fn authorization_server(
 
 fn protected_resource(request: &Request, route: &Route, slash: &str) -> Response {
     let issuer = canonical(&request.origin, route);
-    document_response(&protected_resource_document(&ResourceMetadata {
+    Response::document(&protected_resource_document(&ResourceMetadata {
         resource: &format!("{issuer}{slash}"),
         resource_name: Some(&route.title),
         authorization_server: &issuer,
         mcp_protocol_version: NEWEST_MCP_VERSION,
     }))
-}
-
-/// A document that everybody may read and keep for a short while.
-fn document_response(document: &impl serde::Serialize) -> Response {
-    let mut response = Response::json(StatusCode::OK, document).for_every_origin();
-    response.headers.insert(header::CACHE_CONTROL, http::HeaderValue::from_static("public, max-age=60"));
-    response.with(header::VARY, "Host, X-Forwarded-Host, X-Forwarded-Proto")
 }
 
 const METHODS: [AuthMethod; 4] =

@@ -4,7 +4,6 @@ mod authorize;
 mod client_authentication;
 mod clients;
 mod consent;
-mod cors;
 mod metadata;
 mod register;
 mod remembered;
@@ -89,7 +88,7 @@ impl AuthorizationServer {
         match (endpoint, &request.method) {
             (REGISTER, &Method::POST) => self.register(request).await.for_every_origin(),
             (TOKEN, &Method::POST) => self.token(request).await.for_every_origin(),
-            (REGISTER | TOKEN, &Method::OPTIONS) => cors::preflight("POST"),
+            (REGISTER | TOKEN, &Method::OPTIONS) => Response::preflight("POST"),
             (REVOKE, &Method::POST) => self.revoke(request).await,
             (SETUP, &Method::GET) => self.show_consent(request).await,
             (SETUP, &Method::POST) => self.decide(request).await,

@@ -97,7 +97,7 @@ fn route_path(at: &At<String>, base_path: &BasePath, check: &mut Check) -> Optio
         check.invalid(at, "a path of at least one segment, such as /mcp");
         return None;
     }
-    let reserved = [base_path.join("/oauth"), base_path.join("/auth/connections")];
+    let reserved = ["/oauth", "/auth/connections", "/mcp-registry"].map(|path| base_path.join(path));
     let hidden = reserved.into_iter().find(|own| is_at_or_below(&path, own));
     let well_known = path.split('/').any(|segment| segment == ".well-known").then(|| "/.well-known".to_owned());
     if let Some(reserved) = hidden.or(well_known) {

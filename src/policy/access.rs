@@ -27,6 +27,11 @@ impl Access {
         self.allow.as_ref().is_none_or(|rules| rules.iter().any(fits)) && !self.deny.iter().any(fits)
     }
 
+    /// Whether there is nobody who may not use the route.
+    pub const fn is_for_everybody(&self) -> bool {
+        self.allow.is_none() && self.deny.is_empty()
+    }
+
     /// The claims that the rules look at.
     pub fn claim_paths(&self) -> impl Iterator<Item = &ClaimPath> {
         self.allow.iter().flatten().chain(&self.deny).map(|rule| &rule.claim)

@@ -60,6 +60,11 @@ impl Policies {
         }
     }
 
+    /// Whether a route is for everybody who can sign in.
+    pub fn is_for_everybody(&self, operation_id: &str) -> bool {
+        self.0.get(operation_id).is_none_or(|policy| policy.access.is_for_everybody())
+    }
+
     /// Whether a user with these claims may use a route.
     pub fn may_use(&self, operation_id: &str, claims: &serde_json::Map<String, serde_json::Value>) -> bool {
         let Some(policy) = self.0.get(operation_id) else { return true };

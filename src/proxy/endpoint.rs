@@ -16,6 +16,11 @@ pub trait Endpoints: Send + Sync + 'static {
     /// Whether a path is one of theirs, whatever the method.
     fn claims(&self, path: &str) -> bool;
 
+    /// Whether a path says itself what it makes of PUT and PATCH, which no other path has.
+    fn refuses_writes(&self, _path: &str) -> bool {
+        false
+    }
+
     /// The answer, which includes 405 for a method that a path does not have.
     async fn answer(&self, request: Request) -> Response;
 }

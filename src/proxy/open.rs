@@ -70,9 +70,9 @@ impl Gateway {
         exchange.id =
             session.req_header().headers.get(relay::X_REQUEST_ID).and_then(|id| RequestId::accepted(id.to_str().ok()?));
         let id = exchange.id();
-        router::check_request_line(session)?;
-        limits::check_head(session)?;
         let rules = Arc::clone(&exchange.rules);
+        router::check_request_line(session, &*rules.endpoints)?;
+        limits::check_head(session)?;
         let origin = rules.origins.resolve(session)?;
         exchange.origin = Some(Arc::clone(&origin));
         match router::destination(&rules.routes, &*rules.endpoints, session.req_header().uri.path())? {
@@ -121,7 +121,7 @@ impl Gateway {
         }
         let principal = rules
             .resource_server
-            .authenticate(&head.headers, origin, &route)
+            .authenticate(&head.headers, origin, &route, exchange.id.as_ref())
             .await
             .map_err(|refusal| Stop::Denied(Denial::of(refusal, &head.headers)))?;
         let permit = rules

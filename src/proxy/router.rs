@@ -24,9 +24,9 @@ pub const METHODS: &str = "GET, HEAD, POST, DELETE, OPTIONS";
 ///
 /// TRACE and CONNECT are nobody's, and a target with a fragment, a backslash or other bytes that no URI has is refused:
 /// programs disagree on what such a target means (RFC 9112 section 3).
-pub fn check_request_line(session: &Session) -> Result<(), Failure> {
+pub fn check_request_line(session: &Session, endpoints: &dyn Endpoints) -> Result<(), Failure> {
     let head = session.req_header();
-    check_method(&head.method)?;
+    check_method(&head.method, || endpoints.refuses_writes(head.uri.path()))?;
     if !head.uri.path().starts_with('/') {
         return Err(Failure::BadTarget);
     }
@@ -36,8 +36,9 @@ pub fn check_request_line(session: &Session) -> Result<(), Failure> {
     }
 }
 
-fn check_method(method: &Method) -> Result<(), Failure> {
-    let known = [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD].contains(method);
+fn check_method(method: &Method, refuses_writes: impl FnOnce() -> bool) -> Result<(), Failure> {
+    let known = [Method::GET, Method::POST, Method::DELETE, Method::OPTIONS, Method::HEAD].contains(method)
+        || ([Method::PUT, Method::PATCH].contains(method) && refuses_writes());
     if known { Ok(()) } else { Err(Failure::MethodNotAllowed(METHODS)) }
 }
 
@@ -69,7 +70,7 @@ mod tests {
 
     #[test]
     fn only_the_methods_that_some_path_answers_go_on() {
-        let check = |method: &str| check_method(&Method::from_bytes(method.as_bytes()).unwrap());
+        let check = |method: &str| check_method(&Method::from_bytes(method.as_bytes()).unwrap(), || false);
         for method in ["GET", "HEAD", "POST", "DELETE", "OPTIONS"] {
             assert_eq!(check(method), Ok(()), "{method}");
         }

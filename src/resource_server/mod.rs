@@ -28,7 +28,7 @@ use crate::{
     routes::Route,
     store::{self, AccessToken, Change, Changes, Store},
     telemetry::counters::{TOKEN_HITS, TOKEN_MISSES},
-    web::Origin,
+    web::{Origin, RequestId},
 };
 
 /// How long a token may still be accepted that another process revoked, where nobody hears of it.
@@ -71,6 +71,12 @@ pub struct ResourceServer {
     lookups: Semaphore,
 }
 
+/// When this process met a token.
+enum Met {
+    Now,
+    Before,
+}
+
 struct Entry {
     principal: Arc<Principal>,
     loaded_at: Timestamp,
@@ -97,11 +103,14 @@ impl ResourceServer {
     }
 
     /// The principal of a request to `route` that reached us at `origin`, proven by its only `Authorization` header.
+    ///
+    /// That a token is good is told when this process meets it, and not again while it is known.
     pub async fn authenticate(
         &self,
         headers: &http::HeaderMap,
         origin: &Origin,
         route: &Route,
+        request: Option<&RequestId>,
     ) -> Result<Arc<Principal>, Refusal> {
         let token = match bearer::token(headers) {
             Ok(token) => token,
@@ -111,24 +120,32 @@ impl ResourceServer {
         if !looks_like_ours(token) {
             return Err(Refusal::Invalid);
         }
-        let principal = self.principal(Digest::of(token)).await?;
+        let (principal, met) = self.principal(Digest::of(token)).await?;
         if !principal.is_for(origin, route) {
             return Err(Refusal::InvalidAudience);
         }
         if !scope::contains(principal.scope(), scope::TOOLS) {
             return Err(Refusal::InsufficientScope);
         }
+        if let Met::Now = met {
+            tracing::info!(event = "mcp_auth_downstream_token_validated", requestId = request.map(RequestId::as_str),
+                operationId = route.operation_id, upstreamServerId = route.upstream_id,
+                subjectId = principal.subject().as_str(), clientId = %principal.client_id(),
+                "an access token was used for the first time here");
+        }
         Ok(principal)
     }
 
-    async fn principal(&self, digest: Digest) -> Result<Arc<Principal>, Refusal> {
+    async fn principal(&self, digest: Digest) -> Result<(Arc<Principal>, Met), Refusal> {
         let now = self.clock.now();
-        if let Some(entry) = self.cache.get(&digest)
+        let known = self.cache.get(&digest);
+        let met = if known.is_some() { Met::Before } else { Met::Now };
+        if let Some(entry) = known
             && entry.loaded_at.is_within(STALENESS, now)
         {
             TOKEN_HITS.count();
             return if now < entry.principal.expires_at() {
-                Ok(Arc::clone(&entry.principal))
+                Ok((Arc::clone(&entry.principal), met))
             } else {
                 Err(Refusal::Invalid)
             };
@@ -153,7 +170,7 @@ impl ResourceServer {
         if self.changes.load(Ordering::Acquire) != changes {
             self.cache.remove(&digest);
         }
-        Ok(principal)
+        Ok((principal, met))
     }
 
     fn forget(&self, change: &Change) {

@@ -33,6 +33,23 @@ impl Response {
         response
     }
 
+    /// A document that everybody may read and keep for a short while.
+    pub fn document(document: &impl Serialize) -> Self {
+        let mut response = Self::json(StatusCode::OK, document).for_every_origin();
+        response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=60"));
+        response.with(header::VARY, "Host, X-Forwarded-Host, X-Forwarded-Proto")
+    }
+
+    /// Answers a preflight (Fetch standard, CORS protocol). No endpoint that answers so looks at cookies, so every origin
+    /// may call it.
+    pub fn preflight(methods: &str) -> Self {
+        Self::empty(StatusCode::NO_CONTENT)
+            .for_every_origin()
+            .with(header::ACCESS_CONTROL_ALLOW_METHODS, methods)
+            .with(header::ACCESS_CONTROL_ALLOW_HEADERS, "Authorization, Content-Type, Accept, MCP-Protocol-Version")
+            .with(header::ACCESS_CONTROL_MAX_AGE, "86400")
+    }
+
     /// A page under the given content security policy; nobody may keep, frame or sniff it.
     ///
     /// Its address goes to no other site, but our forms tell us their origin: under `no-referrer` they would say `null`

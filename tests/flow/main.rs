@@ -34,6 +34,7 @@ mod rate_limits;
 mod refresh_ahead;
 mod register;
 mod registrations;
+mod registry;
 mod reload;
 mod remembered_consent;
 mod replicas;

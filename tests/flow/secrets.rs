@@ -82,6 +82,7 @@ async fn no_secret_is_ever_logged() {
         "mcp_auth_login_succeeded",
         "mcp_auth_consent_approved",
         "mcp_auth_downstream_token_issued",
+        "mcp_auth_downstream_token_validated",
         "mcp_auth_downstream_token_revoked",
         "mcp_auth_token_request_rejected",
         "mcp_auth_authorization_rejected",

@@ -288,3 +288,25 @@ async fn the_analytics_page_is_for_administrators_and_shows_what_happened() {
     let posted = reqwest::Client::new().post(gateway.url("/admin")).send().await.unwrap();
     assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
 }
+
+#[tokio::test]
+async fn a_good_token_is_told_of_when_it_is_met_and_not_again() {
+    let (gateway, log) = TestGateway::with_log(json!({})).await;
+    let client = Client::register(&gateway).await;
+    let tokens = client.log_in("/mcp/one", "ada").await;
+    for _ in 0..2 {
+        assert_eq!(client.call("/mcp/one", &tokens.access).await.status(), 200);
+    }
+    assert_eq!(client.call("/mcp/two", &tokens.access).await.status(), 401);
+    let last = client.http.get(gateway.url("/")).header("x-request-id", "the-last-request").send().await.unwrap();
+    assert_eq!(last.status(), 200);
+    log.about("the-last-request");
+    let lines = log.all();
+    let events = lines.iter().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let met: Vec<_> = events.filter(|line| line["event"] == "mcp_auth_downstream_token_validated").collect();
+    assert_eq!(met.len(), 1, "{met:?}");
+    assert_eq!((&met[0]["operationId"], &met[0]["upstreamServerId"]), (&json!("one"), &json!("one")));
+    for field in ["requestId", "subjectId", "clientId"] {
+        assert!(met[0][field].as_str().is_some_and(|value| !value.is_empty()), "{field}: {}", met[0]);
+    }
+}

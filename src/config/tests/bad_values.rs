@@ -146,6 +146,7 @@ fn bad_routes_are_refused() {
         ("path: \"/mcp?x=1\"", "3:11", "an absolute path"),
         ("path: /oauth", "3:11", "would hide the gateway's own endpoints below `/oauth`"),
         ("path: /oauth/token", "3:11", "choose another path"),
+        ("path: /mcp-registry/v0.1", "3:11", "would hide the gateway's own endpoints below `/mcp-registry`"),
         ("path: /auth/connections/x", "3:11", "below `/auth/connections`"),
         ("path: /.well-known/x", "3:11", "below `/.well-known`"),
         ("path: /mcp/.well-known/x", "3:11", "below `/.well-known`"),
