@@ -30,8 +30,9 @@ use std::{
 
 use pingora::{
     apps::HttpServerOptions,
+    http::ResponseHeader,
     listeners::{L4BufferSettings, ListenerConfig, TcpSocketOptions},
-    protocols::TcpKeepalive,
+    protocols::{TcpKeepalive, http::error_resp},
     proxy::HttpProxy,
     server::configuration::ServerConf,
     services::listening::Service,
@@ -47,7 +48,7 @@ pub use rules::{CurrentRules, Rules, Setup};
 pub use tls::{Certificate, Error as TlsError};
 pub use underway::{ConnectionLimits, Edge, Limits, Underway};
 
-use crate::telemetry::Telemetry;
+use crate::telemetry::{Telemetry, counters::REQUESTS_UNREADABLE};
 
 /// What the edge is made of.
 pub struct Parts {
@@ -144,6 +145,7 @@ pub fn configure(conf: &mut ServerConf, process: Process) {
 
 /// The proxy application: what a service runs, and what tests run on connections of their own.
 pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> Edge {
+    error_resp::set_error_response_filter(unreadable_response);
     let underway = Arc::clone(&gateway.underway);
     let mut proxy = HttpProxy::new(gateway, Arc::clone(conf));
     proxy.handle_init_modules();
@@ -153,6 +155,12 @@ pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> Edge {
     options.h2_idle_timeout = Some(H2_IDLE);
     proxy.server_options = Some(options);
     Edge::new(proxy, &underway)
+}
+
+/// What Pingora answers to what is not HTTP, before any phase of ours: counted, and without the name of the program.
+fn unreadable_response(head: &mut ResponseHeader) {
+    REQUESTS_UNREADABLE.count();
+    head.remove_header(&http::header::SERVER);
 }
 
 /// The service that a Pingora server runs; HTTP/2 is spoken where TLS is.

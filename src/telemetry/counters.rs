@@ -110,12 +110,15 @@ pub static DROPPED_USAGE: Counter = Counter::new(DROPPED.0, DROPPED.1, Some(("si
 /// Connections of clients that were refused because there were too many.
 pub static CONNECTIONS_REFUSED: Counter =
     Counter::new("sallyport_connections_refused", "Connections of clients beyond server.limits", None);
+/// Requests that no parser of HTTP takes, or that two would read differently; nothing else is known of them.
+pub static REQUESTS_UNREADABLE: Counter =
+    Counter::new("sallyport_requests_unreadable", "Requests that are not valid HTTP/1.1", None);
 
 /// Event streams that are open towards clients.
 pub static OPEN_STREAMS: Gauge = Gauge(AtomicI64::new(0));
 
 /// All counters, those of one name together.
-pub(super) static COUNTERS: [&Counter; 14] = [
+pub(super) static COUNTERS: [&Counter; 15] = [
     &TOKEN_HITS,
     &TOKEN_MISSES,
     &CREDENTIAL_HITS,
@@ -130,4 +133,5 @@ pub(super) static COUNTERS: [&Counter; 14] = [
     &DROPPED_LOGS,
     &DROPPED_USAGE,
     &CONNECTIONS_REFUSED,
+    &REQUESTS_UNREADABLE,
 ];

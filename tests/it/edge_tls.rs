@@ -71,7 +71,7 @@ async fn http2_and_http1_clients_are_served_over_tls_under_an_https_origin() {
     driver.abort();
 }
 
-async fn connect(address: SocketAddr, authority: &Authority, alpn: &[u8]) -> TlsStream<TcpStream> {
+pub async fn connect(address: SocketAddr, authority: &Authority, alpn: &[u8]) -> TlsStream<TcpStream> {
     let mut config = ClientConfig::builder().with_root_certificates(authority.roots()).with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(address).await.expect("a connection");

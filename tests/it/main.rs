@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not the functions that they call")]
 
 mod edge_endpoints;
+mod edge_hostile_http2;
 mod edge_limits;
 mod edge_log;
 mod edge_tls;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sallyport::telemetry::counters::REQUESTS_UNREADABLE;
 use tokio::time::timeout;
 
 use crate::support::{TestEdge, Upstream};
@@ -49,6 +50,28 @@ async fn contradictory_framing_is_refused_before_anything_goes_upstream() {
         assert_eq!(statuses, [400], "{framing:?}");
     }
     assert_eq!(upstream.calls().len(), 0);
+}
+
+/// It never came to a filter, and must neither say what answers here nor go unseen.
+#[tokio::test]
+async fn what_is_no_http_is_counted_and_learns_nothing() {
+    let upstream = Upstream::json().await;
+    let edge = TestEdge::relaying_to(&upstream.url()).await;
+    let before = REQUESTS_UNREADABLE.value();
+    let probes = [
+        "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+    ];
+    for probe in probes {
+        let answer = edge.raw(probe.as_bytes()).await.expect("an answer");
+        assert_eq!(answer.status(), 400, "{probe:?}");
+        assert_eq!(answer.get("server"), None);
+        assert_eq!((answer.get("connection"), answer.get("cache-control")), (Some("close"), Some("private, no-store")));
+        assert!(answer.get("date").is_some_and(|date| !date.contains("1994")), "{:?}", answer.get("date"));
+        assert_eq!(answer.text(), "");
+    }
+    assert!(REQUESTS_UNREADABLE.value() - before >= probes.len() as u64);
 }
 
 /// RFC 9112 section 6.1: with both, the body is chunked, and the connection ends after it.

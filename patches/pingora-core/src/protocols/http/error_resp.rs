@@ -15,7 +15,7 @@
 //! Error response generating utilities.
 
 use http::header;
-use once_cell::sync::Lazy;
+use once_cell::sync::{Lazy, OnceCell};
 use pingora_http::ResponseHeader;
 
 use super::SERVER_NAME;
@@ -39,3 +39,16 @@ pub fn gen_error_response(code: u16) -> ResponseHeader {
 pub static HTTP_502_RESPONSE: Lazy<ResponseHeader> = Lazy::new(|| gen_error_response(502));
 /// Pre-generated 400 response
 pub static HTTP_400_RESPONSE: Lazy<ResponseHeader> = Lazy::new(|| gen_error_response(400));
+
+static FILTER: OnceCell<fn(&mut ResponseHeader)> = OnceCell::new();
+
+/// Have every generated error response edited before it is sent; the first filter of a process stays.
+pub fn set_error_response_filter(filter: fn(&mut ResponseHeader)) {
+    let _first_stays = FILTER.set(filter);
+}
+
+pub(crate) fn filter_error_response(resp: &mut ResponseHeader) {
+    if let Some(filter) = FILTER.get() {
+        filter(resp);
+    }
+}

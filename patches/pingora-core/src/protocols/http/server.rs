@@ -609,6 +609,7 @@ impl Session {
     /// Send error response to client using a pre-generated error message and custom body.
     pub async fn respond_error_with_body(&mut self, error: u16, body: Bytes) -> Result<()> {
         let mut resp = Self::generate_error(error);
+        error_resp::filter_error_response(&mut resp);
         if !body.is_empty() {
             // error responses have a default content-length of zero
             resp.set_content_length(body.len())?
