@@ -1,6 +1,25 @@
 //! What real clients do that the standards do not foresee, each in the shape in which it was reported, and what it needs
 //! to get. `docs/clients.md` says where the reports are from. Every row says why being tolerant widens nothing, and the
 //! test holds each token against that: it is for one route, with one scope, and opens no other.
+//!
+//! | habit | test, here if no file is named |
+//! | --- | --- |
+//! | scopes wider than registered, the metadata's whole list, none; `resource` missing, twice, with a query or a slash; refresh without `scope`; several redirect URIs, other ports, private-use schemes; unknown grants; `prompt=consent` | `every_client_gets_in_by_its_own_habits_and_gets_no_more_than_others` |
+//! | documents of Claude Code, VS Code, Copilot CLI, Zed | `clients_with_documents_get_in_by_the_redirect_that_they_send` |
+//! | ChatGPT: `private_key_jwt` by a document of both spellings | `chatgpts_document_asks_for_its_key_pair` in `src/oauth/client_document.rs`, `client_keys.rs` |
+//! | ChatGPT: needs `offline_access` announced; Codex, Gemini CLI: `resource` as the URL is spelled | `metadata.rs` |
+//! | Claude.ai: HEAD, no redirect between spellings | `a_probe_of_the_route_is_answered_without_a_redirect` |
+//! | Claude.ai: two registrations in one attempt | `two_registrations_of_one_attempt_do_not_disturb_each_other` |
+//! | Claude.ai, Claude Code, SDKs: an id that is gone or never was ours | `a_client_that_is_gone_is_told_so_that_it_registers_anew` |
+//! | Claude Code: several processes refresh at once, tokens of days ago | `within_the_grace_window_a_rotated_token_yields_the_same_pair`, `after_the_grace_window_a_rotated_token_ends_the_grant` in `token_refresh.rs` |
+//! | Claude Code: a wrong declaration of elicitation | `a_wrong_declaration_of_elicitation_hides_no_link` in `tests/it/client_quirks.rs` |
+//! | Copilot: `server/discover` first, its header afterwards | `a_probe_of_the_modern_era_does_not_stand_in_the_way_of_a_legacy_handshake` and the next one there |
+//! | Cursor: Chromium's `form-action` and private-use schemes | `only_forms_that_redirect_away_leave_form_action_out` in `src/pages/tests.rs` |
+//! | mcp-remote, Python SDK: endpoints guessed at the root | `guessed_endpoints_at_the_root_do_not_exist_because_metadata_names_the_real_ones` |
+//! | some: content types at the token endpoint; a wrong `resource` there | `a_token_request_of_another_content_type_is_a_bad_request_and_burns_nothing`, `a_wrong_resource_does_not_burn_the_code` |
+//! | opencode: tokens lost or exchanged | `a_client_that_loses_or_exchanges_its_tokens_gets_in_again` |
+//! | one document, many installations | `a_second_installation_does_not_log_the_first_one_out` in `cimd.rs` |
+//! | clients in browsers: CORS | `browser_resident_clients_may_read_and_preflight` in `metadata.rs` |
 
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
@@ -368,4 +387,30 @@ async fn two_registrations_of_one_attempt_do_not_disturb_each_other() {
     assert_eq!(foreign.json::<Value>().await.unwrap()["error"], "invalid_grant");
     second.log_in("/mcp/one", "ada").await;
     first.log_in("/mcp/one", "ada").await;
+}
+
+/// opencode keeps the tokens of all its servers in one file and has been seen to lose or exchange them when several
+/// are written at once (opencode#42875). Harmless: a token of another route opens nothing and costs nothing, and whoever
+/// has lost theirs signs in again, by the registration that they still have or by a new one.
+#[tokio::test]
+async fn a_client_that_loses_or_exchanges_its_tokens_gets_in_again() {
+    let gateway = TestGateway::start().await;
+    let (first, second) = (Client::register(&gateway).await, Client::register(&gateway).await);
+    let (one, two) = (first.log_in("/mcp/one", "ada").await, second.log_in("/mcp/two", "ada").await);
+
+    assert_eq!(first.call("/mcp/one", &two.access).await.status(), StatusCode::UNAUTHORIZED);
+    let exchanged = first.refresh(&two.refresh).await;
+    assert_eq!(exchanged.json::<Value>().await.unwrap()["error"], "invalid_grant");
+    let two = Tokens::from(second.refresh(&two.refresh).await).await;
+    assert_eq!(second.call("/mcp/two", &two.access).await.status(), StatusCode::OK, "the mistake cost nothing");
+
+    let again = first.log_in("/mcp/one", "ada").await;
+    assert_eq!(first.call("/mcp/one", &again.access).await.status(), StatusCode::OK);
+    let anew = Client::register(&gateway).await.log_in("/mcp/one", "ada").await;
+    assert_eq!(first.call("/mcp/one", &anew.access).await.status(), StatusCode::OK);
+    assert_eq!(
+        first.call("/mcp/one", &one.access).await.status(),
+        StatusCode::OK,
+        "another installation's may be in use"
+    );
 }

@@ -1,6 +1,7 @@
 //! Integration tests: a real edge on a real socket, with real bytes on both sides.
 #![allow(clippy::unwrap_used, reason = "clippy lets test functions unwrap, but not the functions that they call")]
 
+mod client_quirks;
 mod edge_endpoints;
 mod edge_hostile_http2;
 mod edge_limits;

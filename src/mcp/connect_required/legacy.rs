@@ -10,7 +10,7 @@ use crate::mcp::{Code, Era, Message, Request, RequestId, Version, error::error_w
 /// Answers one message of a client whose upstream is not connected.
 ///
 /// `initialize` agrees on a version and opens a session; lists are empty but for the tool to connect; every other
-/// request gets the error of URL elicitation.
+/// request that a legacy upstream could know gets the error of URL elicitation.
 pub fn answer(message: &Message<'_>, notice: &Notice<'_>) -> Answer {
     let Message::Request(request) = message else { return Answer::ACCEPTED };
     if modern::claims_modern(request) {
@@ -21,6 +21,11 @@ pub fn answer(message: &Message<'_>, notice: &Notice<'_>) -> Answer {
         "initialize" => initialized(request, notice),
         "ping" => Answer::result(&request.id, &json!({})),
         "tools/list" => Answer::result(&request.id, &ToolList::of(notice)),
+        // A probe for the modern era that is not of it: the client falls back to `initialize` on this answer alone.
+        "server/discover" => {
+            let body = error_with(Some(&request.id), Code::METHOD_NOT_FOUND, "Method not found", None::<&()>);
+            Answer::message(StatusCode::OK, body)
+        }
         method => match list_member(method) {
             Some(member) => Answer::result(&request.id, &json!({member: []})),
             None => connect_required(&request.id, notice),
