@@ -86,6 +86,7 @@ impl Client {
                 .no_proxy()
                 .referer(false)
                 .user_agent(&settings.user_agent)
+                .pool_idle_timeout(IDLE)
                 .build()
         };
         let (over_tls, plain) = (build(Transport::Tls)?, build(Transport::Plain)?);
@@ -173,6 +174,10 @@ async fn within<T>(after: Duration, host: &str, work: impl Future<Output = Resul
 fn form_encoded(text: &str) -> String {
     form_urlencoded::byte_serialize(text.as_bytes()).collect()
 }
+
+/// How long an unused connection is kept: less than the five seconds after which Node, Uvicorn and Apache close it, since a
+/// request that meets the end of its connection fails, and a refresh must not be sent twice.
+const IDLE: Duration = Duration::from_secs(4);
 
 #[cfg(test)]
 mod tests;

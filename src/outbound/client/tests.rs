@@ -378,3 +378,28 @@ fn a_ca_file_without_certificates_is_refused() {
     assert!(build("nothing").is_err());
     assert!(build("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").is_err());
 }
+
+/// Servers close a connection that is not used, and a request that was sent at that moment is lost.
+#[tokio::test]
+async fn a_connection_that_was_idle_is_not_used_again() {
+    let listener = StdListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let accepted = Arc::clone(&connections);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            accepted.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || {
+                let mut stream = stream.unwrap();
+                let _first_request = stream.read(&mut [0; 4096]);
+                let _peer_gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+                let _second_request = stream.read(&mut [0; 4096]);
+            });
+        }
+    });
+    let client = on_loopback();
+    get(&client, &url).await.unwrap();
+    tokio::time::sleep(super::IDLE + Duration::from_millis(500)).await;
+    get(&client, &url).await.unwrap();
+    assert_eq!(connections.load(Ordering::SeqCst), 2);
+}
