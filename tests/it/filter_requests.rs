@@ -189,6 +189,37 @@ async fn in_the_modern_era_headers_and_body_agree() {
     assert_eq!(upstream.only_call().head.get("mcp-name"), Some("echo"));
 }
 
+/// MCP 2026-07-28, Streamable HTTP: who does not know a tool's schema does not recognise its parameters' headers, and
+/// passes them on as they are. In the older eras they mean nothing and stay here.
+#[tokio::test]
+async fn headers_of_parameters_are_for_the_server_to_compare() {
+    let upstream = Upstream::start(|call| {
+        Box::pin(async move {
+            call.read_body().await;
+            let error = br#"{"jsonrpc":"2.0","id":7,"error":{"code":-32020,"message":"Mcp-Param-Region"}}"#;
+            call.respond("400 Bad Request", "Content-Type: application/json\r\n", error).await;
+        })
+    })
+    .await;
+    let edge = TestEdge::builder().route("a", &upstream.url()).policy("a", policy()).start().await;
+    for region in ["us", "eu", "=?base64?not valid!?="] {
+        let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {
+            "name": "echo", "arguments": {"region": "eu"}, "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {}}}});
+        let modern = [V, M, ("Mcp-Name", "echo"), ("Mcp-Param-Region", region)];
+        let request = modern.iter().fold(Request::post("/mcp/a"), |request, (name, value)| request.header(name, value));
+        let answer = edge.call(request.body(body.to_string().as_bytes())).await;
+        assert_eq!((answer.status(), &answer.json()["error"]["code"]), (400, &json!(-32020)), "{region}");
+        let seen = upstream.calls().pop().unwrap();
+        assert_eq!(seen.head.get("mcp-param-region"), Some(region));
+    }
+    let body = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "echo"}});
+    let legacy = Request::post("/mcp/a").header("MCP-Protocol-Version", "2025-11-25").header("Mcp-Param-Region", "us");
+    edge.call(legacy.body(body.to_string().as_bytes())).await;
+    assert_eq!(upstream.calls().pop().unwrap().head.get("mcp-param-region"), None);
+}
+
 /// MCP 2026-07-28, subscriptions: hidden URIs are as good as unknown ones.
 #[tokio::test]
 async fn a_subscription_takes_hidden_uris_nowhere() {

@@ -185,6 +185,7 @@ fn result<V: View>(scanner: &mut Scanner<'_>, view: &V, edits: &mut Edits) -> Re
         "contents",
         "messages",
         "cacheScope",
+        "ttlMs",
         "capabilities",
     ]);
     let mut complete = true;
@@ -207,6 +208,12 @@ fn result<V: View>(scanner: &mut Scanner<'_>, view: &V, edits: &mut Edits) -> Re
                 let start = scanner.position();
                 if !scanner.string()?.is("private") {
                     edits.replace(start..scanner.position_behind(), "\"private\"".to_owned());
+                }
+            }
+            Some("ttlMs") if scanner.peek().is_ascii_digit() => {
+                let place = scanner.value()?;
+                if scanner.slice(place.clone()).parse::<f64>().is_ok_and(|ttl| ttl > f64::from(MAX_TTL_MS)) {
+                    edits.replace(place, MAX_TTL_MS.to_string());
                 }
             }
             Some("capabilities") if scanner.peek() == b'{' => capabilities(scanner, view, edits)?,
@@ -407,3 +414,6 @@ fn merge(mut base: Map<String, Value>, over: &Map<String, Value>) -> Map<String,
 fn no_contents(id: &RequestId) -> String {
     error_response(Some(id), Code::INVALID_PARAMS, "Resource not found", None)
 }
+
+/// How long a client may keep what depends on a policy (`ttlMs`): a change of the policy is seen after that at the latest.
+const MAX_TTL_MS: u32 = 300_000;

@@ -37,6 +37,21 @@ fn lists_are_narrowed_and_keep_everything_else() {
     assert_eq!(narrowed(all), Narrowed::Unchanged);
 }
 
+/// MCP 2026-07-28, caching: a client may keep a list for as long as `ttlMs` says, which is too long for a policy.
+#[test]
+fn no_client_keeps_a_list_for_longer_than_a_policy_may_hold() {
+    for (said, told) in [("300001", "300000"), ("86400000.5", "300000"), ("1e12", "300000"), ("9e999", "300000")] {
+        becomes(
+            &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"ttlMs": {said} ,"tools":[{{"name":"shown"}}]}}}}"#),
+            &format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"ttlMs": {told} ,"tools":[{{"name":"shown"}}]}}}}"#),
+        );
+    }
+    for said in ["0", "300000", "-1", "\"1000000\"", "null", "[1000000]"] {
+        let text = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":[],"ttlMs":{said}}}}}"#);
+        assert_eq!(narrowed(&text), Narrowed::Unchanged, "{said}");
+    }
+}
+
 #[test]
 fn an_item_is_hidden_however_its_name_is_spelled_and_wherever_it_stands() {
     for item in [
