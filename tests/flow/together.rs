@@ -121,26 +121,33 @@ async fn every_request_of_every_flow_may_land_at_another_replica() {
     drop((world, second, database));
 }
 
-/// The bound for a revocation that is heard; the ten seconds of the caches are not waited for.
+/// The bound for a revocation that is heard is a second; the ten seconds of the caches are not waited for. Of ten the worst
+/// may have met a busy machine.
 #[tokio::test]
 async fn a_revocation_at_one_replica_ends_tokens_and_streams_at_the_other() {
     let url = upstream(Duration::ZERO).await;
     let replicas = Replicas::start(json!({"routes": route(&url)})).await;
     let client = Client::register(&replicas.first).await;
-    let tokens = client.log_in("/mcp/one", "ada").await;
-    let mut streams = [open_stream(&client, &tokens.access).await, open_stream(&client, &tokens.access).await];
-    for replica in 0..2 {
-        assert_eq!(replicas.call_at(replica, &client, &tokens.access).await, StatusCode::OK);
+    let mut took = Vec::new();
+    for _ in 0..10 {
+        let tokens = client.log_in("/mcp/one", "ada").await;
+        let mut streams = [open_stream(&client, &tokens.access).await, open_stream(&client, &tokens.access).await];
+        for replica in 0..2 {
+            assert_eq!(replicas.call_at(replica, &client, &tokens.access).await, StatusCode::OK);
+        }
+        let begun = Instant::now();
+        replicas.revoke(&client, &tokens.refresh).await;
+        for stream in &mut streams {
+            let mut rest = Vec::new();
+            timeout(SOON, stream.read_to_end(&mut rest)).await.expect("the stream ends").unwrap();
+            assert_eq!(rest, b"0\r\n\r\n");
+        }
+        replicas.refused(&client, &tokens.access).await;
+        took.push(begun.elapsed());
     }
-    let begun = Instant::now();
-    replicas.revoke(&client, &tokens.refresh).await;
-    for stream in &mut streams {
-        let mut rest = Vec::new();
-        timeout(SOON, stream.read_to_end(&mut rest)).await.expect("the stream ends").unwrap();
-        assert_eq!(rest, b"0\r\n\r\n");
-    }
-    replicas.refused(&client, &tokens.access).await;
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    took.sort();
+    println!("revoked everywhere after {:?}, at most {:?}", took[5], took[9]);
+    assert!(took[5] < Duration::from_secs(1) && took[9] < Duration::from_secs(5), "{took:?}");
 }
 
 /// The line is cut at the moment of the revocation.
