@@ -261,7 +261,8 @@ impl ProxyHttp for Gateway {
         exchange: &mut Exchange,
     ) -> pingora::Result<()> {
         if head.status.is_informational() {
-            return relay::relay_head(head, exchange, false);
+            relay::relay_head(head, exchange, false);
+            return Ok(());
         }
         match relay::judge(head, exchange) {
             Verdict::Relay => {
@@ -271,7 +272,8 @@ impl ProxyHttp for Gateway {
                     exchange.silence = None;
                 }
                 exchange.hear_upstream(false);
-                relay::relay_head(head, exchange, stream)
+                relay::relay_head(head, exchange, stream);
+                Ok(())
             }
             Verdict::Refuse(failure) => {
                 debug!(
@@ -313,7 +315,6 @@ impl ProxyHttp for Gateway {
         {
             return Err(exchange.fail(Failure::UpstreamUnreadable));
         }
-        head.insert_header(relay::X_REQUEST_ID, exchange.id().as_str())?;
         if let Caller::Page(_) = exchange.caller {
             for (name, value) in exchange.caller.headers() {
                 head.append_header(name, value)?;

@@ -4,7 +4,7 @@ use std::{cell::RefCell, fmt, net::IpAddr, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use super::{Caller, Origin};
 use crate::crypto::random_bytes;
@@ -34,6 +34,11 @@ impl RequestId {
     pub fn accepted(text: &str) -> Option<Self> {
         let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
         ((8..=64).contains(&text.len()) && text.bytes().all(harmless)).then(|| Self(text.into()))
+    }
+
+    /// The identifier as the value of a header.
+    pub fn to_value(&self) -> HeaderValue {
+        HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static("-"))
     }
 
     /// The identifier.

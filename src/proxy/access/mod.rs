@@ -6,12 +6,8 @@ mod notes;
 use std::{sync::Arc, time::Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, Method};
-use pingora::{
-    Error,
-    http::{RequestHeader, ResponseHeader},
-    proxy::Session,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use pingora::{Error, http::ResponseHeader, proxy::Session};
 
 pub use notes::Notes;
 
@@ -41,12 +37,14 @@ pub fn see_trace(telemetry: &Telemetry, exchange: &mut Exchange, headers: &Heade
 }
 
 /// Tells the upstream where it stands: within our span, if we record any.
-pub fn pass_trace_on(exchange: &Exchange, head: &mut RequestHeader) -> pingora::Result<()> {
-    let Some(context) = exchange.notes.trace.and_then(|trace| trace.for_upstream()) else { return Ok(()) };
+pub fn pass_trace_on(exchange: &Exchange, headers: &mut HeaderMap) {
+    let Some(context) = exchange.notes.trace.and_then(|trace| trace.for_upstream()) else { return };
     if !exchange.notes.traced {
-        head.remove_header("tracestate");
+        headers.remove("tracestate");
     }
-    head.insert_header(TRACEPARENT, context.to_string()).map(drop)
+    if let Ok(context) = HeaderValue::try_from(context.to_string()) {
+        headers.insert(TRACEPARENT, context);
+    }
 }
 
 /// Notes what a modern request says of itself in its headers.

@@ -1,7 +1,7 @@
 //! The request as the upstream gets it: built from what may pass, never by removing what may not.
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, Method, Uri, Version, header, uri::InvalidUri};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, uri::InvalidUri};
 use pingora::{http::RequestHeader, proxy::Session};
 
 use super::{
@@ -30,24 +30,27 @@ pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Se
             Err(_invalid) => return Err(exchange.fail(Failure::BadTarget)),
         },
     };
-    let mut clean = RequestHeader::build_no_case(head.method.clone(), b"/", Some(head.headers.len() + 4))?;
-    clean.set_uri(uri);
-    clean.set_version(head.version);
+    let mut headers = HeaderMap::with_capacity(head.headers.len() + 4);
     for (name, value) in &head.headers {
         if passes(name) && !withheld(name, exchange) {
-            clean.append_header(name.clone(), value.clone())?;
+            headers.append(name.clone(), value.clone());
         }
     }
     if let Some(plain) = exchange.mcp_session.as_ref().and_then(|session| session.plain.as_ref()) {
-        clean.insert_header(MCP_SESSION_ID, plain)?;
+        headers.insert(MCP_SESSION_ID, plain.clone());
     }
-    frame(&mut clean, head, exchange, client)?;
-    clean.insert_header(header::HOST, target.authority.clone())?;
-    clean.insert_header(X_REQUEST_ID, exchange.id().as_str())?;
-    access::pass_trace_on(exchange, &mut clean)?;
+    if let Some((name, value)) = framing(head, exchange, client) {
+        headers.insert(name, value);
+    }
+    headers.insert(header::HOST, target.authority.clone());
+    headers.insert(X_REQUEST_ID, exchange.id().to_value());
+    access::pass_trace_on(exchange, &mut headers);
     for (name, value) in credential.headers() {
-        clean.insert_header(name.clone(), value.clone())?;
+        headers.insert(name.clone(), value.clone());
     }
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    (parts.method, parts.uri, parts.version, parts.headers) = (head.method.clone(), uri, head.version, headers);
+    let mut clean = RequestHeader::from(parts);
     if let Some(end) = head.send_end_stream() {
         clean.set_send_end_stream(end);
     }
@@ -59,32 +62,24 @@ pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Se
 fn upstream_uri(target: &Target, client: &Session) -> Result<Uri, InvalidUri> {
     let wanted = target.server.forward_search;
     let from_client = client.req_header().uri.query().filter(|query| wanted && !query.is_empty());
-    let path = &target.path;
-    match (target.query.as_deref(), from_client) {
-        (None, None) => Uri::try_from(path),
-        (Some(query), None) | (None, Some(query)) => Uri::try_from(format!("{path}?{query}")),
-        (Some(query), Some(from_client)) => Uri::try_from(format!("{path}?{query}&{from_client}")),
-    }
+    let Some(from_client) = from_client else { return Ok(target.uri.clone()) };
+    let divider = if target.uri.query().is_some() { '&' } else { '?' };
+    Uri::try_from(format!("{}{divider}{from_client}", target.uri))
 }
 
-/// Takes over how long the body is: as the client said, or as it was read.
-fn frame(
-    clean: &mut RequestHeader,
-    head: &RequestHeader,
-    exchange: &Exchange,
-    client: &Session,
-) -> pingora::Result<()> {
+/// How long the body is: as the client said, or as it was read.
+fn framing(head: &RequestHeader, exchange: &Exchange, client: &Session) -> Option<(HeaderName, HeaderValue)> {
     if let Some(body) = &exchange.body
         && (!body.is_empty() || chunked(client.req_header()))
     {
-        return clean.insert_header(header::CONTENT_LENGTH, body.len()).map(drop);
+        return Some((header::CONTENT_LENGTH, body.len().into()));
     }
     match limits::content_length(client) {
-        Some(length) => clean.insert_header(header::CONTENT_LENGTH, length),
+        Some(length) => Some((header::CONTENT_LENGTH, length.into())),
         None if head.version == Version::HTTP_11 && chunked(client.req_header()) => {
-            clean.insert_header(header::TRANSFER_ENCODING, "chunked")
+            Some((header::TRANSFER_ENCODING, HeaderValue::from_static("chunked")))
         }
-        None => Ok(()),
+        None => None,
     }
 }
 

@@ -1,9 +1,12 @@
 //! The answer as the client gets it: again only what may pass.
 
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use pingora::http::ResponseHeader;
 
-use super::session::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID};
+use super::{
+    request::X_REQUEST_ID,
+    session::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
+};
 use crate::{
     oauth::challenge::{BearerError, Challenge},
     proxy::{exchange::Exchange, failure::Failure},
@@ -50,26 +53,29 @@ pub fn judge(head: &ResponseHeader, exchange: &Exchange) -> Verdict {
 }
 
 /// Leaves of an upstream's head only what may pass, with the session id sealed; `stream` says that it opens a stream.
-pub fn relay_head(head: &mut ResponseHeader, exchange: &Exchange, stream: bool) -> pingora::Result<()> {
+pub fn relay_head(head: &mut ResponseHeader, exchange: &mut Exchange, stream: bool) {
     let redirect = redirects(head.status);
-    let mut clean = ResponseHeader::build_no_case(head.status, Some(head.headers.len() + 6))?;
-    clean.set_version(head.version);
+    let mut headers = HeaderMap::with_capacity(head.headers.len() + 6);
     for (name, value) in &head.headers {
         if PASSED.contains(name) || (redirect && *name == header::LOCATION) {
-            clean.append_header(name.clone(), value.clone())?;
+            headers.append(name.clone(), value.clone());
         }
     }
     if let (Some(plain), Some(permit), false) =
         (head.headers.get(MCP_SESSION_ID), &exchange.permit, exchange.sessionless)
         && let Some(sealed) = exchange.rules.sessions.seal(exchange.mcp_session.as_ref(), plain, permit)
     {
-        clean.insert_header(MCP_SESSION_ID, sealed)?;
+        headers.insert(MCP_SESSION_ID, sealed);
     }
     if stream {
-        clean.insert_header(ACCEL_BUFFERING, "no")?;
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
-    *head = clean;
-    Ok(())
+    if !head.status.is_informational() {
+        headers.insert(X_REQUEST_ID, exchange.id().to_value());
+    }
+    let (mut parts, ()) = http::Response::new(()).into_parts();
+    (parts.status, parts.version, parts.headers) = (head.status, head.version, headers);
+    *head = ResponseHeader::from(parts);
 }
 
 /// The challenge that asks for more scope.

@@ -8,12 +8,12 @@ use std::{
 };
 
 use foldhash::{HashMap, HashMapExt};
-use http::HeaderValue;
+use http::{HeaderValue, Uri, uri::InvalidUri};
 use pingora::{
     protocols::{ALPN, TcpKeepalive},
     upstreams::peer::{HttpPeer, HttpUpstreamRequestPolicy, PeerOptions},
 };
-use url::Host;
+use url::{Host, Url};
 
 use crate::{
     proxy::{
@@ -32,10 +32,8 @@ pub struct Target {
     pub host: Result<IpAddr, String>,
     /// The `Host` to send.
     pub authority: HeaderValue,
-    /// The path to send.
-    pub path: String,
-    /// The query to send, in front of the client's.
-    pub query: Option<String>,
+    /// The path and query to send, the client's query behind them.
+    pub uri: Uri,
     /// How many calls on its route are under way.
     pub calls: Arc<AtomicUsize>,
     port: u16,
@@ -92,8 +90,7 @@ impl Target {
             host,
             authority: HeaderValue::try_from(authority)
                 .map_err(|source| Error::UnusableAuthority { upstream: server.id.clone(), source })?,
-            path: url.path().to_owned(),
-            query: url.query().filter(|query| !query.is_empty()).map(str::to_owned),
+            uri: uri(url).map_err(|_invalid| unusable())?,
             calls,
             port: url.port_or_known_default().ok_or_else(unusable)?,
             tls,
@@ -139,6 +136,14 @@ impl Target {
             user_timeout: Duration::ZERO,
         });
         options.http_upstream_request_policy = HttpUpstreamRequestPolicy::deny_upgrades();
+    }
+}
+
+/// The path and query of the configured URL.
+fn uri(url: &Url) -> Result<Uri, InvalidUri> {
+    match url.query().filter(|query| !query.is_empty()) {
+        Some(query) => Uri::try_from(format!("{}?{query}", url.path())),
+        None => Uri::try_from(url.path()),
     }
 }
 
