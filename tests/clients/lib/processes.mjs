@@ -10,22 +10,34 @@ export const PYTHON = path.join(ROOT, '.venv/main/bin/python');
 export const PYTHON_MCP_V1 = path.join(ROOT, '.venv/mcp-v1/bin/python');
 
 /**
- * A loopback port that is free now, for a server that must know its port before it starts. It lies below the range
- * from which the kernel serves everyone else, so that it stays free.
+ * A loopback port for a server that must know its port before it starts. It lies below the range from which the kernel
+ * serves everyone else, and it is this process's until its end, for the port below it is held as a sign: of processes
+ * that look at the same time, and start their servers later, no two get the same.
  */
 export async function freePort() {
   for (let tries = 0; tries < 100; tries++) {
-    const port = 20000 + Math.floor(Math.random() * 12000);
-    const server = net.createServer().listen(port, '127.0.0.1');
-    const free = await new Promise((resolve) => {
-      server.once('listening', () => resolve(true));
-      server.once('error', () => resolve(false));
-    });
-    if (!free) continue;
+    const sign = 20000 + 2 * Math.floor(Math.random() * 6000);
+    const held = await listen(sign);
+    if (!held) continue;
+    const server = await listen(sign + 1);
+    if (!server) {
+      held.close();
+      continue;
+    }
+    held.unref();
     await new Promise((resolve) => server.close(resolve));
-    return port;
+    return sign + 1;
   }
   throw new Error('no free port');
+}
+
+function listen(port) {
+  const server = net.createServer((socket) => socket.destroy());
+  return new Promise((resolve) => {
+    server.once('listening', () => resolve(server));
+    server.once('error', () => resolve(undefined));
+    server.listen(port, '127.0.0.1');
+  });
 }
 
 /** A child whose output goes to a file. `tail` is the end of it, for error messages. */

@@ -23,7 +23,8 @@ export async function startGateway({ binary, scratch, upstream, origin, env, lim
   const file = path.join(scratch, 'sallyport.json');
   writeFileSync(file, JSON.stringify(config, null, 2));
   const child = new Child([binary, 'run', '--config', file], { log: path.join(scratch, 'gateway.log'), cwd: scratch, env });
-  await child.first(answers(`http://127.0.0.1:${adminPort}/readyz`, 200), 20000, 'ready');
+  // The suite starts some forty of these at once.
+  await child.first(answers(`http://127.0.0.1:${adminPort}/readyz`, 200), 45000, 'ready');
   const own = `http://127.0.0.1:${port}`;
   return { child, own, route: `${origin ?? own}/mcp/suite`, stop: () => child.stop() };
 }

@@ -33,6 +33,12 @@ export function results(output) {
   return found;
 }
 
+/** The end of what the client under test said on stderr in a scenario. */
+export function said(output, scenario) {
+  const [file] = readdirSync(output, { recursive: true }).filter((name) => name.startsWith(`${scenario}-2`) && name.endsWith('stderr.txt'));
+  return file ? readFileSync(path.join(output, file), 'utf8').slice(-2000) : '';
+}
+
 /** Check id → the worst of its results, as the suite counts them. */
 export function verdicts(checks) {
   const worst = ['FAILURE', 'WARNING', 'SUCCESS', 'SKIPPED', 'INFO'];
