@@ -216,6 +216,10 @@ impl View for Everybodys {
     fn accepts_tool(&self, _name: &str, _definition: &str) -> bool {
         true
     }
+
+    fn holds_tool(&self, _name: &str) -> bool {
+        false
+    }
 }
 
 criterion_group!(parts, token_digest, authenticate, session_id, origin, metadata, redirect_matching, filter);

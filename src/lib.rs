@@ -16,6 +16,7 @@ pub mod mcp;
 pub mod oauth;
 pub mod outbound;
 pub mod pages;
+pub mod pins;
 pub mod policy;
 pub mod proxy;
 pub mod registry;

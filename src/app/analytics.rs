@@ -9,10 +9,14 @@ use futures_util::future::try_join_all;
 use http::{Method, StatusCode};
 use time::OffsetDateTime;
 
-use super::percentile::{self, percentile};
+use super::{
+    admins::Admins,
+    percentile::{self, percentile},
+    tools::TOOLS,
+};
 use crate::{
     clock::{Clock, Timestamp},
-    identity::{Identity, SignedIn, Then, Trouble, page_response, store_trouble, trouble_page},
+    identity::{SignedIn, Trouble, page_response, store_trouble, trouble_page},
     oauth::Params,
     pages::{Admin, Bars, Choice, Figure, Filter, Health, HealthState, Lines, LocalHref, Row, Table, User, safe_text},
     store::{
@@ -24,8 +28,7 @@ use crate::{
 /// The analytics page of one gateway.
 pub(super) struct Analytics {
     pub(super) base_path: BasePath,
-    pub(super) admins: Vec<String>,
-    pub(super) identity: Arc<Identity>,
+    pub(super) admins: Admins,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
 }
@@ -54,18 +57,10 @@ impl Analytics {
         if request.method != Method::GET {
             return Response::method_not_allowed(&request.id, "GET, HEAD");
         }
-        let signed_in = match self.identity.signed_in(request).await {
-            Ok(Some(signed_in)) => signed_in,
-            Ok(None) => {
-                let query = request.query.as_deref().map(|query| format!("?{query}")).unwrap_or_default();
-                let back = Then::Path(format!("{}{query}", request.path));
-                return self.identity.begin_login(request, &back).await.unwrap_or_else(|page| page);
-            }
-            Err(error) => return store_trouble(request, &error),
+        let signed_in = match self.admins.admit(request).await {
+            Ok(signed_in) => signed_in,
+            Err(answer) => return answer,
         };
-        if !self.is_admin(&signed_in) {
-            return trouble_page(request, &NOT_AN_ADMINISTRATOR);
-        }
         let Ok(params) = Params::parse(request.query.as_deref().unwrap_or_default().as_bytes()) else {
             return trouble_page(request, &Trouble::MALFORMED);
         };
@@ -76,14 +71,6 @@ impl Analytics {
             Ok(page) => page_response(&page, StatusCode::OK),
             Err(error) => store_trouble(request, &error),
         }
-    }
-
-    fn is_admin(&self, signed_in: &SignedIn) -> bool {
-        let user = signed_in.user();
-        self.admins.iter().any(|admin| {
-            admin == user.subject.as_str()
-                || user.email.as_deref().is_some_and(|email| email.eq_ignore_ascii_case(admin))
-        })
     }
 
     async fn page(&self, signed_in: &SignedIn, view: &View) -> store::Result<Admin> {
@@ -111,7 +98,9 @@ impl Analytics {
         tables.insert(1, slowest);
         Ok(Admin {
             user: User { name: safe_text(signed_in.name()), email: None },
-            sign_out: LocalHref::new(&self.identity.sign_out_path()),
+            sign_out: LocalHref::new(&self.admins.identity.sign_out_path()),
+            tools: LocalHref::new(&self.base_path.path(TOOLS)),
+            waiting: self.store.tool_changes(100).await?.len(),
             health: health(&lately),
             ranges: RANGES
                 .iter()
@@ -389,15 +378,6 @@ const TABLES: [(&str, &str, &str, Dimension); 8] = [
     ("methods", "Methods", "Method", Dimension::Method),
     ("outcomes", "Outcomes", "Outcome", Dimension::Outcome),
 ];
-
-const NOT_AN_ADMINISTRATOR: Trouble<'static> = Trouble {
-    status: StatusCode::FORBIDDEN,
-    reason: "admin_only",
-    title: "This page is for administrators",
-    happened: "You are signed in, but the gateway's configuration does not list you as an administrator.",
-    next: "Ask whoever runs the gateway to add you to `admins`.",
-    details: &[],
-};
 
 const ROWS: usize = 10;
 const COLUMNS: i64 = 120;

@@ -11,7 +11,7 @@ use anyhow::Context;
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{analytics::Analytics, endpoints::OwnEndpoints, key_file, policy};
+use super::{admins::Admins, analytics::Analytics, endpoints::OwnEndpoints, key_file, policy, tools::Tools};
 use crate::{
     authorization_server::{self, AuthorizationServer},
     clock::Clock,
@@ -19,7 +19,9 @@ use crate::{
     crypto::{Key, KeyRing, Secret},
     identity::{self, Identity},
     interaction::ConnectPrompts,
-    outbound, proxy,
+    outbound,
+    pins::Pins,
+    proxy,
     registry::Registry,
     resource_server::ResourceServer,
     routes::{Route, Routes},
@@ -59,6 +61,7 @@ pub(super) struct Shared {
     pub(super) resolver: Arc<outbound::Resolver>,
     pub(super) throttle: Arc<Throttle>,
     pub(super) underway: Arc<proxy::Underway>,
+    pub(super) pins: Arc<Pins>,
 }
 
 impl Shared {
@@ -67,6 +70,7 @@ impl Shared {
             throttle: Arc::new(Throttle::new(rate_limits(config), clock.clone())),
             underway: proxy::Underway::new(&changes, limits(config)),
             resolver: Arc::new(outbound::Resolver::system()),
+            pins: Pins::new(&changes),
             store,
             changes,
             clock,
@@ -86,7 +90,7 @@ pub(super) fn setup(config: &Config, shared: &Shared, key_ring: &Arc<KeyRing>) -
     let prober = outbound::Prober::new(&outbound_settings, Arc::clone(resolver))
         .context("the outbound HTTP client cannot start")?;
     let servers = Arc::new(servers(config)?);
-    let policies = Arc::new(policy::policies(config)?);
+    let policies = Arc::new(policy::policies(config, &shared.pins)?);
     let identity = Arc::new(Identity::new(
         super::identity_provider::provider(config, client.clone(), clock.clone())?,
         super::identity_provider::trusted_issuers(config, &client, &clock)?,
@@ -148,8 +152,7 @@ pub(super) fn setup(config: &Config, shared: &Shared, key_ring: &Arc<KeyRing>) -
         endpoints: Arc::new(OwnEndpoints {
             analytics: Analytics {
                 base_path: base_path.clone(),
-                admins: config.admins.clone(),
-                identity: Arc::clone(&identity),
+                admins: Admins { identity: Arc::clone(&identity), names: config.admins.clone() },
                 store: Arc::clone(&store),
                 clock: clock.clone(),
             },
@@ -157,6 +160,20 @@ pub(super) fn setup(config: &Config, shared: &Shared, key_ring: &Arc<KeyRing>) -
                 routes.iter().filter(|route| policies.is_for_everybody(&route.operation_id)).cloned(),
                 clock.now(),
             ),
+            tools: Tools {
+                base_path: base_path.clone(),
+                admins: Admins { identity: Arc::clone(&identity), names: config.admins.clone() },
+                routes: Arc::clone(&routes),
+                holding: config
+                    .routes
+                    .iter()
+                    .filter(|route| route.tool_pinning == config::ToolPinning::Hold)
+                    .map(|route| route.operation_id.clone())
+                    .collect(),
+                store: Arc::clone(&store),
+                changes: Arc::clone(changes),
+                clock: clock.clone(),
+            },
             base_path,
             authorization_server,
             identity,

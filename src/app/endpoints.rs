@@ -5,7 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use http::{Method, StatusCode};
 
-use super::analytics::{ADMIN, Analytics};
+use super::{
+    analytics::{ADMIN, Analytics},
+    tools::{TOOLS, Tools},
+};
 use crate::{
     authorization_server::{self, AuthorizationServer},
     identity::{self, Identity, page_response},
@@ -29,6 +32,7 @@ pub(super) struct OwnEndpoints {
     pub(super) connect: Arc<Connect>,
     pub(super) routes: Arc<Routes>,
     pub(super) analytics: Analytics,
+    pub(super) tools: Tools,
     pub(super) registry: Registry,
     pub(super) throttle: Arc<Throttle>,
 }
@@ -40,7 +44,7 @@ impl Endpoints for OwnEndpoints {
             || client_document::is_document(path)
             || self.base_path.endpoint(path).is_some_and(|endpoint| {
                 endpoint == "/"
-                    || endpoint == ADMIN
+                    || matches!(endpoint, ADMIN | TOOLS)
                     || registry::is_endpoint(endpoint)
                     || authorization_server::is_endpoint(endpoint)
                     || identity::is_endpoint(endpoint)
@@ -67,6 +71,7 @@ impl Endpoints for OwnEndpoints {
         match endpoint {
             "/" => self.landing(&request),
             ADMIN => self.analytics.answer(&request).await,
+            TOOLS => self.tools.answer(&request).await,
             endpoint if registry::is_endpoint(endpoint) => self.registry.answer(endpoint, &request),
             endpoint if identity::is_endpoint(endpoint) => self.identity.answer(endpoint, &request).await,
             endpoint if connect::is_endpoint(endpoint) => self.connect.answer(endpoint, &request).await,
@@ -83,7 +88,7 @@ fn door(endpoint: &str) -> Option<Door> {
         authorization_server::REGISTER => Some(Door::Registration),
         authorization_server::TOKEN | authorization_server::REVOKE => Some(Door::Token),
         endpoint if identity::is_endpoint(endpoint) => Some(Door::Login),
-        ADMIN => Some(Door::Connect),
+        ADMIN | TOOLS => Some(Door::Connect),
         endpoint if connect::is_endpoint(endpoint) => Some(Door::Connect),
         _ => Some(Door::Authorization),
     }

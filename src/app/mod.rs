@@ -1,6 +1,7 @@
 //! Builds everything and runs it; the only place that names the concrete store.
 
 mod admin;
+mod admins;
 mod analytics;
 mod assemble;
 pub mod beside;
@@ -13,12 +14,14 @@ mod key_file;
 mod leaving;
 mod observe;
 mod percentile;
+mod pinning;
 mod policy;
 mod reload;
 mod service_manager;
 mod signals;
 mod start;
 mod streams;
+mod tools;
 
 use std::{
     net::TcpListener,
@@ -87,6 +90,7 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     let telemetry = observe::start(config, &start.clock)?;
     let key_ring = Arc::new(assemble::key_ring(config)?);
     let shared = assemble::Shared::new(config, Arc::clone(&store), Arc::clone(&changes), start.clock.clone());
+    let pinning = pinning::Pinning::load(config, &shared)?;
     let underway = Arc::clone(&shared.underway);
     let gateway = proxy::Gateway::new(proxy::Parts {
         setup: assemble::setup(config, &shared, &key_ring)?,
@@ -123,6 +127,7 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
     server.add_service(background_service("hearing", hearing::Hearing { store: Arc::clone(&store), changes }));
     let rolling = observe::Rolling::new(&telemetry, &store, &start.clock);
     server.add_service(background_service("usage", rolling.clone()));
+    server.add_service(background_service("pinning", pinning));
     server.add_service(background_service("housekeeping", housekeeping::Housekeeping { store, clock: start.clock }));
     if let Some(exporting) = observe::exporting(config, &telemetry)? {
         server.add_service(exporting);

@@ -8,12 +8,14 @@ use serde_json::{Map, Value};
 use crate::{
     config::{self, Config},
     mcp::filter::{Kind, Projection, UriTemplate},
-    policy::{Access, AccessControl, Capabilities, Capability, Policies, Policy, Rule},
+    pins::Pins,
+    policy::{Access, AccessControl, Capabilities, Capability, Pinning, Policies, Policy, Rule},
     resource_server::{ClaimPath, ClaimPaths, Claims},
 };
 
 /// The policies of all routes that have one.
-pub(super) fn policies(config: &Config) -> anyhow::Result<Policies> {
+pub(super) fn policies(config: &Config, pins: &Pins) -> anyhow::Result<Policies> {
+    let policy = |route| anyhow::Ok(Policy { pinning: pinning(route, pins), ..policy(route)? });
     let policies = config.routes.iter().map(|route| Ok((route.operation_id.clone(), policy(route)?)));
     Ok(Policies::new(policies.collect::<anyhow::Result<Vec<_>>>()?))
 }
@@ -68,7 +70,17 @@ pub(super) fn policy(route: &config::Route) -> anyhow::Result<Policy> {
     Ok(Policy {
         access: Access { allow: route.access.allow.as_deref().map(rules), deny: rules(&route.access.deny) },
         capabilities: if route.capabilities.given { Some(capabilities(route)?) } else { None },
+        pinning: None,
     })
+}
+
+fn pinning(route: &config::Route, pins: &Pins) -> Option<Pinning> {
+    let hold = match route.tool_pinning {
+        config::ToolPinning::Ignore => return None,
+        config::ToolPinning::Log => false,
+        config::ToolPinning::Hold => true,
+    };
+    Some(Pinning { pins: pins.of(&route.operation_id), hold })
 }
 
 fn capabilities(route: &config::Route) -> anyhow::Result<Capabilities> {

@@ -32,7 +32,7 @@ pub use access::{Access, ClaimRule};
 pub use capability::{AccessControl, Capabilities, Capability};
 pub use describe::describe;
 pub use error::Error;
-pub use file::{AuthMode, LogFormat, LogLevel, PkceMode, Provider};
+pub use file::{AuthMode, LogFormat, LogLevel, PkceMode, Provider, ToolPinning};
 pub use gateway::{BrowserLogin, Gateway, Log};
 pub use id_jag::IdJagIssuer;
 pub use identity::{Endpoints, Identity, Oidc};

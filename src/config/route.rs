@@ -27,6 +27,8 @@ pub struct Route {
     pub access: Access,
     /// Which of the upstream's capabilities are visible.
     pub capabilities: Capabilities,
+    /// What becomes of a tool whose definition changes.
+    pub tool_pinning: file::ToolPinning,
 }
 
 /// A path of at least one plain segment, with a leading and without a trailing slash.
@@ -85,9 +87,10 @@ impl Route {
         }
         let access = Access::check(&file.access, check);
         let capabilities = Capabilities::check(&file.capabilities, check);
+        let tool_pinning = file.tool_pinning.get().copied().unwrap_or_default();
         let upstream = upstream?;
         let summary = summary.unwrap_or_else(|| upstream.display_name.clone());
-        Some(Self { path: path?, operation_id: operation_id?, summary, upstream, access, capabilities })
+        Some(Self { path: path?, operation_id: operation_id?, summary, upstream, access, capabilities, tool_pinning })
     }
 }
 

@@ -12,6 +12,10 @@ pub struct Admin {
     pub user: User,
     /// Where the sign-in can be ended.
     pub sign_out: LocalHref,
+    /// Where changed tools are decided on.
+    pub tools: LocalHref,
+    /// How many changed tools wait.
+    pub waiting: usize,
     /// How it is now.
     pub health: Health,
     /// The times that can be looked at.

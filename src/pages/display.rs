@@ -115,6 +115,19 @@ fn clean(text: &str, limit: usize) -> SafeText {
     SafeText(shown)
 }
 
+/// A whole text for people who must not miss anything: what would deceive the eye is written as its escape.
+pub fn visible(text: &str) -> SafeText {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if is_deceptive(c) || (c.is_whitespace() && c != ' ') {
+            shown.extend(c.escape_unicode());
+        } else {
+            shown.push(c);
+        }
+    }
+    SafeText(shown)
+}
+
 /// Controls, direction marks and overrides, and characters that take part in a name without being seen.
 fn is_deceptive(c: char) -> bool {
     c.is_control()
@@ -158,6 +171,12 @@ mod tests {
         }
         assert_eq!(safe_text(&"x".repeat(80)).as_str(), "x".repeat(80));
         assert_eq!(safe_paragraph(&"x".repeat(5_000)).as_str().chars().count(), 400);
+    }
+
+    #[test]
+    fn what_deceives_the_eye_is_made_visible_and_nothing_is_cut() {
+        assert_eq!(visible("  a\u{202e}b\u{200b}\tc\u{e0041}ä").as_str(), "  a\\u{202e}b\\u{200b}\\u{9}c\\u{e0041}ä");
+        assert_eq!(visible(&"x".repeat(5_000)).as_str().len(), 5_000);
     }
 
     /// An attacker would pad a host until only its trustworthy-looking beginning is left.

@@ -13,6 +13,7 @@ mod display;
 mod landing;
 mod message;
 mod sign_out;
+mod tools;
 
 pub use account::{Account, Application, Connection, ConnectionDates, ConnectionState, Field, Form, Remembered};
 pub use admin::{Admin, Bars, Choice, Figure, Filter, Health, HealthState, Lines, Row, Table};
@@ -20,10 +21,11 @@ pub use connect::{AskedBy, Connect, ConnectFailed, ConnectKey, Connected, Upstre
 pub use consent::{Client, ClientIdentity, Consent, Redirect, Route, Upstream, UpstreamState, User};
 pub use csp::{FormAction, content_security_policy, style_csp_hash};
 pub use dev_chooser::{DevChooser, DevUser};
-pub use display::{LocalHref, SafeHost, SafeText, safe_host, safe_paragraph, safe_text};
+pub use display::{LocalHref, SafeHost, SafeText, safe_host, safe_paragraph, safe_text, visible};
 pub use landing::{Landing, LandingRoute};
 pub use message::{Detail, Error, Link, Message, Tone};
 pub use sign_out::{SignOut, SignedOut};
+pub use tools::{ChangedTool, DecidedTool, DiffLine, Side, Tools};
 
 /// A page: what it renders to, and where its forms may lead.
 pub trait Page: askama::Template {

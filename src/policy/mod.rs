@@ -13,6 +13,7 @@ pub use view::CallerView;
 use foldhash::HashMap;
 
 use crate::{
+    pins::RoutePins,
     resource_server::{ClaimPath, Claims, Principal},
     routes::Route,
 };
@@ -24,6 +25,17 @@ pub struct Policy {
     pub access: Access,
     /// What there is to see; everything if it is not said.
     pub capabilities: Option<Capabilities>,
+    /// What becomes of tools whose definition changes; nobody looks if it is not said.
+    pub pinning: Option<Pinning>,
+}
+
+/// What becomes of tools whose definition changes.
+#[derive(Debug, Clone)]
+pub struct Pinning {
+    /// The definitions that count.
+    pub pins: Arc<RoutePins>,
+    /// Whether such a tool is hidden until an administrator decides.
+    pub hold: bool,
 }
 
 /// The policies of all routes that have one, by operation id.
@@ -78,6 +90,11 @@ impl Policy {
         let of_capabilities = self.capabilities.iter().flat_map(Capabilities::claim_paths);
         self.access.claim_paths().chain(of_capabilities).cloned().collect()
     }
+
+    /// Whether anything of the upstream may be hidden from anybody.
+    fn hides(&self) -> bool {
+        self.capabilities.is_some() || self.pinning.as_ref().is_some_and(|pinning| pinning.hold)
+    }
 }
 
 impl Permit {
@@ -98,7 +115,16 @@ impl Permit {
 
     /// What there is to see for the principal; none if that is everything.
     pub fn view(&self) -> Option<CallerView> {
-        let policy = self.policy.clone().filter(|policy| policy.capabilities.is_some())?;
+        self.view_where(Policy::hides)
+    }
+
+    /// The view for looking at what passes unfiltered; none where nobody looks.
+    pub fn observed(&self) -> Option<CallerView> {
+        self.view_where(|policy| !policy.hides() && policy.pinning.is_some())
+    }
+
+    fn view_where(&self, fits: impl FnOnce(&Policy) -> bool) -> Option<CallerView> {
+        let policy = self.policy.clone().filter(|policy| fits(policy))?;
         Some(CallerView::new(policy, Arc::clone(&self.principal)))
     }
 }

@@ -21,7 +21,7 @@ impl CallerView {
     }
 }
 
-/// Without capabilities in the policy there is no such view, and everything is shown.
+/// Without capabilities in the policy everything is shown but tools that wait for a decision.
 impl View for CallerView {
     fn item(&self, kind: Kind, key: &str) -> Item<'_> {
         let capabilities = self.policy.capabilities.as_ref();
@@ -47,10 +47,14 @@ impl View for CallerView {
     }
 
     fn passes_method(&self, method: &str) -> bool {
-        self.policy.capabilities.as_ref().is_some_and(|capabilities| capabilities.passes_method(method))
+        self.policy.capabilities.as_ref().is_none_or(|capabilities| capabilities.passes_method(method))
     }
 
-    fn accepts_tool(&self, _name: &str, _definition: &str) -> bool {
-        true
+    fn accepts_tool(&self, name: &str, definition: &str) -> bool {
+        self.policy.pinning.as_ref().is_none_or(|pinning| pinning.pins.is_settled(name, definition) || !pinning.hold)
+    }
+
+    fn holds_tool(&self, name: &str) -> bool {
+        self.policy.pinning.as_ref().is_some_and(|pinning| pinning.hold && pinning.pins.waits(name))
     }
 }

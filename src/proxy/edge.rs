@@ -25,7 +25,7 @@ use super::{
     cors::Caller,
     exchange::Exchange,
     failure::Failure,
-    filter::{Filter, Unfiltered},
+    filter::{Filter, Unfiltered, Watch},
     limits,
     open::{Step, Stop},
     refusal::Denial,
@@ -315,6 +315,7 @@ impl ProxyHttp for Gateway {
         {
             return Err(exchange.fail(Failure::UpstreamUnreadable));
         }
+        exchange.watch = Watch::of(exchange, head);
         if let Caller::Page(_) = exchange.caller {
             for (name, value) in exchange.caller.headers() {
                 head.append_header(name, value)?;
@@ -336,6 +337,9 @@ impl ProxyHttp for Gateway {
     ) -> pingora::Result<Option<Duration>> {
         if let Some(Err(Unfiltered)) = exchange.filter.as_mut().map(|filter| filter.body(body, end)) {
             return Err(exchange.fail(Failure::UpstreamUnreadable));
+        }
+        if let Some(watch) = &mut exchange.watch {
+            watch.see(body.as_ref(), end);
         }
         exchange.notes.see_answer(body.as_ref(), end);
         exchange.hear_upstream(end);

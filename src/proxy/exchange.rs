@@ -12,7 +12,7 @@ use super::{
     access::Notes,
     cors::Caller,
     failure::{Failure, Form},
-    filter::Filter,
+    filter::{Filter, Watch},
     relay::{Redirects, Target},
     rules::Rules,
     underway::{Line, Place},
@@ -66,6 +66,8 @@ pub struct Exchange {
     pub body: Option<Bytes>,
     /// What narrows the answer, where the route shows only a part of its upstream.
     pub filter: Option<Filter>,
+    /// What looks at a list of tools that passes whole.
+    pub watch: Option<Watch>,
     /// The redirects followed so far.
     pub redirects: Redirects,
     /// How many addresses of the upstream were tried in vain.
@@ -116,6 +118,7 @@ impl Exchange {
             sessionless: false,
             body: None,
             filter: None,
+            watch: None,
             redirects: Redirects::default(),
             addresses_tried: 0,
             addresses_known: 1,

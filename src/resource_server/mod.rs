@@ -180,7 +180,7 @@ impl ResourceServer {
             Change::AccessTokenRevoked(digest) => drop(self.cache.remove(digest)),
             Change::GrantRevoked(grant) => self.cache.retain(|_, entry| entry.principal.grant_id() != grant),
             Change::Unheard => self.cache.clear(),
-            Change::ConnectionRefreshed(..) | Change::ConnectionGone(_) => {}
+            Change::ConnectionRefreshed(..) | Change::ConnectionGone(_) | Change::ToolPinsChanged => {}
         }
     }
 }

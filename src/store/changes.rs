@@ -16,6 +16,8 @@ pub enum Change {
     ConnectionRefreshed(ConnectionKey, i64),
     /// A connection was removed, or ended.
     ConnectionGone(ConnectionKey),
+    /// Tools were seen for the first time, changed, or were decided on.
+    ToolPinsChanged,
     /// Other processes may have changed anything, and nobody heard it.
     Unheard,
 }

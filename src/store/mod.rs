@@ -16,6 +16,7 @@ mod keys;
 pub mod postgres;
 mod sessions;
 pub mod sqlite;
+mod tools;
 mod usage;
 
 #[cfg(test)]
@@ -44,6 +45,7 @@ pub use grants::{
 pub use interactions::{Interaction, InteractionId, Interactions, Login};
 pub use keys::{Keys, SealedKind, SealedPlace, SealedSigningKey, SealedValue};
 pub use sessions::{BrowserSession, BrowserSessions, SubjectId, User};
+pub use tools::{MAX_TOOLS, SeenTool, Sighting, ToolChange, ToolDecision, ToolPin, ToolPins};
 pub use usage::{
     Buckets, Dimension, GATEWAY_BOUNDS, HOURS_ARE_KEPT_FOR, MINUTES_ARE_KEPT_FOR, UPSTREAM_BOUNDS, Usage, UsageKey,
     UsageQuery, UsageRecords, UsageSum,
@@ -81,6 +83,7 @@ pub trait Store:
     + BrowserSessions
     + Connections
     + Keys
+    + ToolPins
     + UsageRecords
     + Send
     + Sync

@@ -77,6 +77,7 @@ const CREDENTIALS: (&str, &str) =
     ("sallyport_credential_cache_requests", "Credentials of connections looked up in memory; a miss asks the store");
 const REFRESHES: (&str, &str) =
     ("sallyport_connection_refreshes", "Refreshes of upstream connections by how they ended");
+const TOOLS: (&str, &str) = ("sallyport_tool_definitions", "Definitions of tools that were new, by what they are");
 const DROPPED: (&str, &str) =
     ("sallyport_telemetry_dropped", "Events that were dropped because a sink was full or failed");
 
@@ -107,6 +108,11 @@ pub static DROPPED_LOGS: Counter = Counter::new(DROPPED.0, DROPPED.1, Some(("sin
 /// Exchanges that the roll-ups of the analytics page miss.
 pub static DROPPED_USAGE: Counter = Counter::new(DROPPED.0, DROPPED.1, Some(("sink", "analytics")));
 
+/// Tools that were seen for the first time.
+pub static TOOLS_PINNED: Counter = Counter::new(TOOLS.0, TOOLS.1, Some(("result", "first")));
+/// Definitions of tools that are not the ones that count.
+pub static TOOLS_CHANGED: Counter = Counter::new(TOOLS.0, TOOLS.1, Some(("result", "changed")));
+
 /// Connections of clients that were refused because there were too many.
 pub static CONNECTIONS_REFUSED: Counter =
     Counter::new("sallyport_connections_refused", "Connections of clients beyond server.limits", None);
@@ -118,7 +124,7 @@ pub static REQUESTS_UNREADABLE: Counter =
 pub static OPEN_STREAMS: Gauge = Gauge(AtomicI64::new(0));
 
 /// All counters, those of one name together.
-pub(super) static COUNTERS: [&Counter; 15] = [
+pub(super) static COUNTERS: [&Counter; 17] = [
     &TOKEN_HITS,
     &TOKEN_MISSES,
     &CREDENTIAL_HITS,
@@ -132,6 +138,8 @@ pub(super) static COUNTERS: [&Counter; 15] = [
     &DROPPED_SPANS,
     &DROPPED_LOGS,
     &DROPPED_USAGE,
+    &TOOLS_PINNED,
+    &TOOLS_CHANGED,
     &CONNECTIONS_REFUSED,
     &REQUESTS_UNREADABLE,
 ];

@@ -40,6 +40,11 @@ impl Method {
         matches!(self.as_str(), "tools/call" | "prompts/get") || self.names_resource()
     }
 
+    /// Whether it asks for the server's tools.
+    pub fn lists_tools(self) -> bool {
+        self.as_str() == "tools/list"
+    }
+
     /// Whether the capability is named by its URI.
     pub fn names_resource(self) -> bool {
         matches!(self.as_str(), "resources/read" | "resources/subscribe" | "resources/unsubscribe")

@@ -332,6 +332,10 @@ impl View for Hiding {
     fn accepts_tool(&self, _: &str, _: &str) -> bool {
         true
     }
+
+    fn holds_tool(&self, _: &str) -> bool {
+        false
+    }
 }
 
 const HIDDEN: &str = "hidden";

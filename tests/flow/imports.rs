@@ -40,7 +40,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("resource_server", &["routes", "store", "telemetry", "web", "oauth", "crypto", "clock"]),
-    ("policy", &["resource_server", "routes", "mcp", "oauth"]),
+    ("pins", &["store", "mcp", "crypto"]),
+    ("policy", &["pins", "resource_server", "routes", "mcp", "oauth"]),
     (
         "upstream",
         &[

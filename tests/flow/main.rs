@@ -47,5 +47,6 @@ mod telemetry;
 mod together;
 mod token;
 mod token_refresh;
+mod tools;
 mod upstream_quirks;
 mod user_key;

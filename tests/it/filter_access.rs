@@ -18,7 +18,7 @@ fn rule(claim: &str, value: &str) -> Rule {
 async fn a_route_is_only_for_whom_its_policy_admits() {
     let upstream = Upstream::json().await;
     let access = Access { allow: Some(vec![rule("groups", "staff")]), deny: vec![rule("groups", "suspended")] };
-    let policy = Policy { access, capabilities: None };
+    let policy = Policy { access, ..Policy::default() };
     let edge = TestEdge::builder().route("a", &upstream.url()).policy("a", policy).start().await;
     for claims in [json!({}), json!({"groups": ["guests"]}), json!({"groups": ["staff", "suspended"]})] {
         edge.store.set_claims(&claims);

@@ -10,6 +10,7 @@ mod edge_tls;
 mod filter_access;
 mod filter_answers;
 mod filter_requests;
+mod filter_tools;
 mod relay_access;
 mod relay_browsers;
 mod relay_credentials;

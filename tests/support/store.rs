@@ -18,8 +18,8 @@ use sallyport::{
         Clients, Code, ConnectFlow, Connection, ConnectionKey, Connections, Consent, ConsentKey, Consents, Error,
         Grant, GrantId, Grants, Interaction, InteractionId, Interactions, IssuedTokens, Keys, Login, NewCode, NewGrant,
         OpenToken, Owner, RedeemedAssertion, RedeemedCode, RefreshToken, RefreshedTokens, Result, Revoked, Rotation,
-        SealedKind, SealedPlace, SealedSigningKey, SealedValue, Store, SubjectId, UpstreamClient, Usage, UsageQuery,
-        UsageRecords, UsageSum,
+        SealedKind, SealedPlace, SealedSigningKey, SealedValue, SeenTool, Sighting, Store, SubjectId, ToolChange,
+        ToolDecision, ToolPin, ToolPins, UpstreamClient, Usage, UsageQuery, UsageRecords, UsageSum,
     },
 };
 
@@ -205,6 +205,29 @@ impl UsageRecords for FakeStore {
     }
 
     async fn usage(&self, _: &UsageQuery) -> Result<Vec<UsageSum>> {
+        Self::nothing()
+    }
+}
+
+#[async_trait]
+impl ToolPins for FakeStore {
+    async fn see_tool(&self, _: &SeenTool, _: Timestamp) -> Result<Sighting> {
+        Self::nothing()
+    }
+
+    async fn tool_pins(&self) -> Result<Vec<ToolPin>> {
+        Self::nothing()
+    }
+
+    async fn tool_changes(&self, _: usize) -> Result<Vec<ToolChange>> {
+        Self::nothing()
+    }
+
+    async fn decide_tool(&self, _: &ToolDecision, _: &Digest) -> Result<bool> {
+        Self::nothing()
+    }
+
+    async fn tool_decisions(&self, _: usize) -> Result<Vec<ToolDecision>> {
         Self::nothing()
     }
 }

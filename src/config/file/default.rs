@@ -131,4 +131,5 @@ words! {
     north_america = "north-america",
     roles = ROLE_CLAIM,
     groups = GROUP_CLAIM,
+    log = "log",
 }

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::default::{null, section};
+use super::default::{log, null, section};
 use super::{Access, Capabilities, Upstream};
 use crate::config::at::At;
 
@@ -26,4 +26,20 @@ pub struct Route {
     /// Which of the upstream's capabilities are visible. Unset: all.
     #[schemars(default = "section")]
     pub capabilities: Capabilities,
+    /// What becomes of a tool whose definition is not the one that was first seen.
+    #[schemars(default = "log")]
+    pub tool_pinning: At<ToolPinning>,
+}
+
+/// What becomes of a tool whose definition is not the one that was first seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ToolPinning {
+    /// It is told of, and the tool goes on.
+    #[default]
+    Log,
+    /// The tool is hidden and refused until an administrator decides, at `/admin/tools`.
+    Hold,
+    /// Nobody looks.
+    Ignore,
 }

@@ -319,6 +319,21 @@ fn bad_capabilities_are_refused() {
 }
 
 #[test]
+fn bad_tool_pinning_is_refused() {
+    let text = |value: &str| {
+        let upstream = "upstream: {url: \"https://a\"}";
+        format!(
+            "identity: {{provider: dev}}\nroutes:\n  - {{path: /mcp, operationId: a, {upstream}, toolPinning: {value}}}\n"
+        )
+    };
+    assert_refused([
+        (text("held"), "3:77", "toolPinning: \"held\" is not allowed here; did you mean `hold`?"),
+        (text("[hold]"), "3:77", "toolPinning: expected text, found a list"),
+        (text("true"), "3:77", "toolPinning: expected text, found true or false"),
+    ]);
+}
+
+#[test]
 fn bad_access_rules_are_refused() {
     let rows = [
         ("allow: ", "6:12", "access.allow: expected a list, found nothing"),

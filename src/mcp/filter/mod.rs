@@ -4,6 +4,7 @@
 //! what a client sends, [`narrow()`] what an upstream sends, and [`EventFilter`] cuts a stream of events into messages.
 
 mod block;
+mod definition;
 mod edit;
 mod events;
 mod narrow;
@@ -12,6 +13,7 @@ mod scan;
 mod uri_template;
 mod view;
 
+pub use definition::canonical;
 pub use edit::Edits;
 pub use events::{EventFilter, MAX_EVENT_BYTES, TooLarge};
 pub use narrow::{Narrowed, narrow};

@@ -304,7 +304,9 @@ fn list<V: View>(scanner: &mut Scanner<'_>, kind: Kind, view: &V, edits: &mut Ed
         let key = members.key(kind, scanner)?;
         let item = key.as_deref().map_or(Item::Hidden, |key| view.item(kind, key));
         let definition = scanner.slice(element.clone());
-        let accepted = kind != Kind::Tool || key.as_deref().is_some_and(|name| view.accepts_tool(name, definition));
+        // What the caller cannot see is no definition that anybody relies on.
+        let accepted = item != Item::Hidden
+            && (kind != Kind::Tool || key.as_deref().is_some_and(|name| view.accepts_tool(name, definition)));
         match item {
             Item::Whole if accepted => kept.keep(&element, edits),
             Item::Projected(projection) if accepted => {

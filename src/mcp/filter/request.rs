@@ -313,7 +313,9 @@ impl<'t> Reference<'t> {
 pub fn judge(request: &Request<'_>, text: &str, view: &impl View, edits: &mut Edits) -> Result<(), Refusal> {
     let no_such = |kind, key: &str| Err(Refusal::NoSuch(kind, key.to_owned()));
     match request.subject() {
-        Subject::Tool(name) if view.item(Kind::Tool, name) == Item::Hidden => no_such(Kind::Tool, name),
+        Subject::Tool(name) if view.item(Kind::Tool, name) == Item::Hidden || view.holds_tool(name) => {
+            no_such(Kind::Tool, name)
+        }
         Subject::Prompt(name) if view.item(Kind::Prompt, name) == Item::Hidden => no_such(Kind::Prompt, name),
         Subject::Uri(uri) if !view.shows_uri(uri) => no_such(Kind::Resource, uri),
         Subject::Template(uri) => {

@@ -63,6 +63,9 @@ pub trait View {
 
     /// Looks at the definition of a visible tool, as it was written; false hides the tool.
     fn accepts_tool(&self, name: &str, definition: &str) -> bool;
+
+    /// Whether a visible tool is hidden because its definition changed.
+    fn holds_tool(&self, name: &str) -> bool;
 }
 
 impl Kind {

@@ -74,6 +74,11 @@ pub fn see_request(telemetry: &Telemetry, exchange: &mut Exchange, piece: Option
     });
 }
 
+/// Whether the answer is a list of tools, as far as a glance tells.
+pub fn lists_tools(exchange: &Exchange) -> bool {
+    exchange.notes.call.as_ref().is_some_and(|call| call.method.lists_tools())
+}
+
 /// Notes what kind of answer begins.
 pub fn see_answer_head(exchange: &mut Exchange, head: &ResponseHeader, stream: bool, request: &Method) {
     let readable = request == Method::POST && !head.headers.contains_key(http::header::CONTENT_ENCODING);

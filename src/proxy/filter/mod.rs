@@ -2,10 +2,12 @@
 
 mod answer;
 mod request;
+mod watch;
 
 use bytes::Bytes;
 
 use self::answer::Answer;
+pub use self::watch::Watch;
 use crate::policy::CallerView;
 
 /// The filter of one exchange.

@@ -271,7 +271,8 @@ impl Underway {
             Change::AccessTokenRevoked(token) => {
                 self.end_where(End::TokenRevoked, |entry| entry.permit.principal().token() == token);
             }
-            Change::ConnectionRefreshed(..) | Change::ConnectionGone(_) | Change::Unheard => {}
+            Change::ConnectionRefreshed(..) | Change::ConnectionGone(_) | Change::ToolPinsChanged | Change::Unheard => {
+            }
         }
     }
 

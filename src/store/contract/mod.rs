@@ -17,6 +17,7 @@ mod revocation;
 mod schema;
 mod sessions;
 mod tickets;
+mod tools;
 mod upstream_clients;
 mod usage;
 

@@ -57,6 +57,7 @@ async fn a_schema_from_before_connections_gets_them_and_keeps_its_rows(home: Hom
         "pinned_issuers",
         "signing_keys",
         "usage_rollups",
+        "tool_pins",
     ] {
         home.execute(&format!("DROP TABLE {table}")).await;
     }

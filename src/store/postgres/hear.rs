@@ -5,7 +5,7 @@
 
 use std::{future::poll_fn, io, pin::pin, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use tokio::time::timeout;
 use tokio_postgres::{
     AsyncMessage, Client, Config, Connection, NoTls, Socket,
@@ -97,31 +97,22 @@ enum Announcement {
     Grant(String),
     Token(String),
     Connection(String, String, Option<i64>),
+    Tools(IgnoredAny),
 }
 
 /// What an announcement means; one that cannot be read may mean anything.
 fn change(payload: &str) -> Change {
     match serde_json::from_str(payload) {
         Ok(Announcement::Grant(id)) => Change::GrantRevoked(GrantId(id)),
-        Ok(Announcement::Token(hex)) => digest(&hex).map_or(Change::Unheard, Change::AccessTokenRevoked),
+        Ok(Announcement::Token(hex)) => Digest::from_hex(&hex).map_or(Change::Unheard, Change::AccessTokenRevoked),
         Ok(Announcement::Connection(owner, upstream_id, version)) => match (Owner::from_stored(&owner), version) {
             (Ok(owner), Some(version)) => Change::ConnectionRefreshed(ConnectionKey { owner, upstream_id }, version),
             (Ok(owner), None) => Change::ConnectionGone(ConnectionKey { owner, upstream_id }),
             (Err(_not_ours), _) => Change::Unheard,
         },
+        Ok(Announcement::Tools(_route)) => Change::ToolPinsChanged,
         Err(_newer_or_cut_off) => Change::Unheard,
     }
-}
-
-fn digest(hex: &str) -> Option<Digest> {
-    let mut bytes = [0; 32];
-    if hex.len() != 64 {
-        return None;
-    }
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(Digest::from_bytes(bytes))
 }
 
 fn silent(elapsed: tokio::time::error::Elapsed) -> Error {
@@ -144,7 +135,8 @@ mod tests {
     use crate::{
         clock::Timestamp,
         store::{
-            Connection as Kept, ConnectionState, Connections as _, Grants as _, RefreshedTokens, Store as _, SubjectId,
+            Connection as Kept, ConnectionState, Connections as _, Grants as _, RefreshedTokens, SeenTool, Store as _,
+            SubjectId, ToolPins as _,
             postgres::{PostgresStore, Settings},
             test_postgres::TestDatabase,
         },
@@ -230,6 +222,13 @@ mod tests {
         assert_eq!(next(&mut heard).await, Change::ConnectionGone(key.clone()));
         one.remove_connection(&key).await.unwrap();
         assert_eq!(next(&mut heard).await, Change::ConnectionGone(key));
+
+        let (operation_id, tool, definition) = ("r".to_owned(), "t".to_owned(), "{}".to_owned());
+        let seen = SeenTool { operation_id, tool, digest: Digest::of("{}"), definition };
+        one.see_tool(&seen, NOW).await.unwrap();
+        assert_eq!(next(&mut heard).await, Change::ToolPinsChanged);
+        one.see_tool(&SeenTool { digest: Digest::of("[]"), ..seen }, NOW).await.unwrap();
+        assert_eq!(next(&mut heard).await, Change::ToolPinsChanged);
     }
 
     #[tokio::test]
@@ -271,6 +270,7 @@ mod tests {
             (format!(r#"{{"token":"{}"}}"#, "0a".repeat(32)), Change::AccessTokenRevoked(Digest::from_bytes([10; 32]))),
             (r#"{"connection":["shared","lin ear",7]}"#.to_owned(), Change::ConnectionRefreshed(key(Owner::Shared), 7)),
             (r#"{"connection":["user:sub_ada","lin ear",null]}"#.to_owned(), Change::ConnectionGone(key(ada))),
+            (r#"{"tools" : "linear"}"#.to_owned(), Change::ToolPinsChanged),
             (r#"{"connection":["nobody","lin ear",7]}"#.to_owned(), Change::Unheard),
             (r#"{"token":"0a"}"#.to_owned(), Change::Unheard),
             (format!(r#"{{"token":"{}"}}"#, "é".repeat(32)), Change::Unheard),

@@ -19,6 +19,7 @@ mod sessions;
 mod statement;
 mod tls;
 mod tokens;
+mod tools;
 mod usage;
 mod values;
 

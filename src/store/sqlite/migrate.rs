@@ -13,6 +13,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_announcements.sql"),
     include_str!("migrations/0005_proven_clients.sql"),
     include_str!("migrations/0006_usage.sql"),
+    include_str!("migrations/0007_tool_pins.sql"),
 ];
 
 /// Applies what is missing. The caller holds the write lock, so that of many openers one does the work.

@@ -17,6 +17,7 @@ mod readers;
 mod sessions;
 mod statement;
 mod tokens;
+mod tools;
 mod usage;
 mod values;
 mod writer;

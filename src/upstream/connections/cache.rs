@@ -136,7 +136,7 @@ impl Warm {
                 self.changes.fetch_add(1, Ordering::AcqRel);
                 self.connections.clear();
             }
-            Change::GrantRevoked(_) | Change::AccessTokenRevoked(_) => {}
+            Change::GrantRevoked(_) | Change::AccessTokenRevoked(_) | Change::ToolPinsChanged => {}
         }
     }
 

@@ -11,6 +11,7 @@ use tokio::{
 pub struct Upstream {
     address: std::net::SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
+    result: Arc<Mutex<String>>,
 }
 
 impl Upstream {
@@ -19,16 +20,23 @@ impl Upstream {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&seen);
+        let result = Arc::new(Mutex::new("{}".to_owned()));
+        let answer = Arc::clone(&result);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&record)));
+                tokio::spawn(serve(stream, Arc::clone(&record), Arc::clone(&answer)));
             }
         });
-        Self { address, seen }
+        Self { address, seen, result }
     }
 
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// What every answer has as its result from now on.
+    pub fn answer_with(&self, result: &serde_json::Value) {
+        *self.result.lock().unwrap() = result.to_string();
     }
 
     /// The heads of all requests that arrived.
@@ -37,7 +45,7 @@ impl Upstream {
     }
 }
 
-async fn serve(mut stream: TcpStream, record: Arc<Mutex<Vec<String>>>) {
+async fn serve(mut stream: TcpStream, record: Arc<Mutex<Vec<String>>>, result: Arc<Mutex<String>>) {
     let mut received = Vec::new();
     loop {
         let end = loop {
@@ -66,11 +74,10 @@ async fn serve(mut stream: TcpStream, record: Arc<Mutex<Vec<String>>>) {
         }
         received.drain(..end + length);
         record.lock().unwrap().push(head);
-        let body = br#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{}}}"#, result.lock().unwrap());
         let answer = format!(
-            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{}",
-            body.len(),
-            String::from_utf8_lossy(body)
+            "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
         );
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return;

@@ -59,4 +59,8 @@ impl View for TestView {
     fn accepts_tool(&self, _name: &str, definition: &str) -> bool {
         !definition.contains("unaccepted")
     }
+
+    fn holds_tool(&self, name: &str) -> bool {
+        name == "shown-held"
+    }
 }
