@@ -40,6 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         ],
     ),
     ("resource_server", &["routes", "store", "telemetry", "web", "oauth", "crypto", "clock"]),
+    ("registry", &["routes", "web", "oauth", "clock"]),
     ("pins", &["store", "mcp", "crypto"]),
     ("policy", &["pins", "resource_server", "routes", "mcp", "oauth"]),
     (
