@@ -27,6 +27,9 @@ if (interfaces.length > 0) {
 execFileSync('ip', ['link', 'set', 'lo', 'up']);
 /** The gateway notices a silent client after 90 s. */
 const NOTICE_MS = 150000;
+/** What a process that has worked keeps: caches, tables that have grown, and the allocator's own. */
+const SLACK_KIB = 32 * 1024;
+const GIVEN_BACK_MS = 40000;
 
 const scratch = mkdtempSync(path.join(tmpdir(), 'sallyport-leak-'));
 const open = new Set();
@@ -72,18 +75,19 @@ while (done < total) {
   const seconds = Math.round((performance.now() - killed) / 1000);
   const left = open.size;
   rule('-D');
-  await pause(3000);
+  // The allocator gives back what is free within some seconds.
+  const slack = results[0].resident + SLACK_KIB;
+  for (const until = performance.now() + GIVEN_BACK_MS; usage().resident > slack && performance.now() < until;) await pause(500);
   done += count;
   results.push({ streams: done, peakKiB: peak.resident, peakDescriptors: peak.descriptors, noticedAfterSeconds: seconds, left, ...usage() });
   console.log(JSON.stringify(results.at(-1)));
   if (left > 0 || results.at(-1).descriptors > results[0].descriptors + 20) ok = false;
 }
-// The first wave shows what the allocator keeps; the later ones must add nothing.
-const [first, last] = [results[1], results.at(-1)];
-if (last.resident > first.resident * 1.1 + 8192) ok = false;
+const last = results.at(-1);
+if (last.resident > results[0].resident + SLACK_KIB) ok = false;
 await gateway.stop();
 rmSync(scratch, { recursive: true, force: true });
-console.log(JSON.stringify({ ok, streams: done, baselineKiB: results[0].resident, afterFirstWaveKiB: first.resident, afterLastWaveKiB: last.resident }));
+console.log(JSON.stringify({ ok, streams: done, baselineKiB: results[0].resident, afterLastWaveKiB: last.resident }));
 process.exit(ok ? 0 : 1);
 
 function usage() {
