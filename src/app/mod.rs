@@ -15,6 +15,7 @@ mod leaving;
 mod observe;
 mod percentile;
 mod pinning;
+mod permissions;
 mod policy;
 mod reload;
 mod service_manager;
@@ -80,10 +81,14 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
             "--upgrade needs `server.upgradeSocket`, the socket that the running process hands its listeners over at"
         );
     }
+    if let Some(socket) = &config.server.upgrade_socket {
+        permissions::check_handover(socket)?;
+    }
     if !start.upgrade {
         check_addresses(config)?;
     }
     let store = start::store(config)?;
+    permissions::warn_of_database(config);
     signals::hear_hangups()?;
     let changes = Arc::new(Changes::default());
     let (draining, leaving) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));

@@ -1,12 +1,13 @@
 //! What the checks of all sections share: the list of problems and the common kinds of values.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::config::at::{At, AtSecret, State};
+use crate::config::open_files::mode_if_open;
 use crate::config::parse;
 use crate::config::problem::{Fault, Place, Problem};
 use crate::crypto::Secret;
@@ -34,6 +35,13 @@ impl Check {
     /// Adds a warning.
     pub fn warn(&mut self, place: &Place, fault: Fault) {
         self.warnings.push(Problem { place: place.clone(), fault });
+    }
+
+    /// Warns of a file with a secret that everybody on this machine can read.
+    pub fn warn_if_open(&mut self, place: &Place, path: &Path) {
+        if let Some(mode) = mode_if_open(path) {
+            self.warn(place, Fault::OpenFile { path: path.display().to_string(), mode });
+        }
     }
 
     /// Reports that the value breaks a rule.

@@ -14,6 +14,7 @@ pub mod file;
 mod gateway;
 mod id_jag;
 mod identity;
+mod open_files;
 mod origin;
 mod parse;
 mod problem;
@@ -36,6 +37,7 @@ pub use file::{AuthMode, LogFormat, LogLevel, PkceMode, Provider, ToolPinning};
 pub use gateway::{BrowserLogin, Gateway, Log};
 pub use id_jag::IdJagIssuer;
 pub use identity::{Endpoints, Identity, Oidc};
+pub use open_files::mode_if_open;
 pub use origin::{AllowedOrigin, Origin};
 pub use problem::{Fault, Hint, Place, Position, Problem};
 pub use rate_limits::RateLimits;
@@ -98,13 +100,22 @@ pub fn load(source: Source, env: &dyn Fn(&str) -> Option<String>) -> Result<Conf
     let text = source.read()?;
     let mut root = tree::parse(&text).map_err(|source| Error::syntax(name.clone(), source))?;
     let mut problems = Vec::new();
-    Lookup { directory: source.directory(), env }.resolve(&mut root, "", &mut problems);
+    let lookup = Lookup { directory: source.directory(), env, files: RefCell::default() };
+    lookup.resolve(&mut root, "", &mut problems);
     let problems = RefCell::new(problems);
     let file = file::File::deserialize(Reader::new(&root, &problems));
     let mut check = Check { problems: problems.into_inner(), ..Check::default() };
     let config = file.ok().and_then(|file| Config::check(&file, &name, &mut check));
     match config {
         Some(config) if check.problems.is_empty() => {
+            for (place, path) in lookup.files.take() {
+                check.warn_if_open(&place, &path);
+            }
+            if let Source::Path(path) = &source
+                && check.warnings.iter().any(|warning| warning.fault == Fault::LiteralSecret)
+            {
+                check.warn_if_open(&Place::default(), path);
+            }
             check.warnings.sort_by(|a, b| a.place.cmp(&b.place));
             Ok(Config { warnings: check.warnings, ..config })
         }

@@ -154,6 +154,14 @@ pub enum Fault {
     /// Warning: a secret that stands in the file itself.
     #[error("a secret stands in the configuration file; use $env(NAME) or $file(path)")]
     LiteralSecret,
+    /// Warning: a file with a secret that is not for its owner only.
+    #[error("everybody on this machine can read {path} (mode {mode:o}), which holds a secret; run: chmod o-r {path}")]
+    OpenFile {
+        /// The file.
+        path: String,
+        /// Its mode.
+        mode: u32,
+    },
     /// Warning: a key that does nothing beside the other values.
     #[error("this has no effect with {given}")]
     NoEffect {

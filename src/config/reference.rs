@@ -1,6 +1,7 @@
 //! `$env(NAME)` and `$file(path)` in text values, and the check for keys that stand twice.
 
-use std::path::Path;
+use std::cell::RefCell;
+use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
@@ -13,6 +14,8 @@ pub struct Lookup<'a> {
     pub directory: &'a Path,
     /// The environment.
     pub env: &'a dyn Fn(&str) -> Option<String>,
+    /// The files that were read, and where they are named.
+    pub files: RefCell<Vec<(Place, PathBuf)>>,
 }
 
 impl Lookup<'_> {
@@ -20,7 +23,7 @@ impl Lookup<'_> {
     pub fn resolve(&self, node: &mut Node, path: &str, problems: &mut Vec<Problem>) {
         let place = Place { position: node.position, path: path.to_owned() };
         match &mut node.value {
-            Value::Text(text) => match self.replace(&text.value) {
+            Value::Text(text) => match self.replace(&text.value, &place) {
                 Ok(None) => {}
                 Ok(Some(value)) => {
                     let reference = Some(text.value.to_string());
@@ -47,13 +50,13 @@ impl Lookup<'_> {
     }
 
     /// The text with its references replaced, or nothing if it has none.
-    fn replace(&self, text: &str) -> Result<Option<Zeroizing<String>>, Fault> {
+    fn replace(&self, text: &str, place: &Place) -> Result<Option<Zeroizing<String>>, Fault> {
         let Some(mut start) = next_reference(text) else { return Ok(None) };
         let mut rest = text;
         let mut replaced = Zeroizing::new(String::new());
         loop {
             replaced.push_str(&rest[..start]);
-            let (value, after) = self.look_up(&rest[start..])?;
+            let (value, after) = self.look_up(&rest[start..], place)?;
             replaced.push_str(&value);
             rest = after;
             let Some(next) = next_reference(rest) else { break };
@@ -64,7 +67,7 @@ impl Lookup<'_> {
     }
 
     /// The value of the reference that `text` starts with, and the text after it.
-    fn look_up<'t>(&self, text: &'t str) -> Result<(Zeroizing<String>, &'t str), Fault> {
+    fn look_up<'t>(&self, text: &'t str, place: &Place) -> Result<(Zeroizing<String>, &'t str), Fault> {
         let (reference, after) = text.split_once(')').ok_or(Fault::BrokenReference)?;
         let value = if let Some(name) = reference.strip_prefix(ENV) {
             if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
@@ -75,7 +78,9 @@ impl Lookup<'_> {
             let path = reference.strip_prefix(FILE).filter(|path| !path.is_empty()).ok_or(Fault::BrokenReference)?;
             let unreadable =
                 |error: std::io::Error| Fault::UnreadableFile { path: path.to_owned(), kind: error.kind() };
-            let mut content = std::fs::read_to_string(self.directory.join(path)).map_err(unreadable)?;
+            let file = self.directory.join(path);
+            let mut content = std::fs::read_to_string(&file).map_err(unreadable)?;
+            self.files.borrow_mut().push((place.clone(), file));
             content.truncate(content.trim_end_matches(['\r', '\n']).len());
             content
         };
@@ -106,15 +111,17 @@ const FILE: &str = "$file(";
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::Lookup;
-    use crate::config::problem::Fault;
+    use crate::config::problem::{Fault, Place};
 
     fn replace(text: &str) -> Result<Option<String>, Fault> {
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("key"), "s3cret\r\n").unwrap();
         let env = |name: &str| (name == "NAME").then(|| "ada".to_owned());
-        let lookup = Lookup { directory: directory.path(), env: &env };
-        lookup.replace(text).map(|value| value.map(|value| value.to_string()))
+        let lookup = Lookup { directory: directory.path(), env: &env, files: RefCell::default() };
+        lookup.replace(text, &Place::default()).map(|value| value.map(|value| value.to_string()))
     }
 
     #[test]
@@ -134,8 +141,8 @@ mod tests {
     #[test]
     fn what_a_reference_yields_is_not_read_again() {
         let env = |_: &str| Some("$env(OTHER)".to_owned());
-        let lookup = Lookup { directory: std::path::Path::new("."), env: &env };
-        assert_eq!(lookup.replace("$env(A)").unwrap().unwrap().as_str(), "$env(OTHER)");
+        let lookup = Lookup { directory: std::path::Path::new("."), env: &env, files: RefCell::default() };
+        assert_eq!(lookup.replace("$env(A)", &Place::default()).unwrap().unwrap().as_str(), "$env(OTHER)");
     }
 
     #[test]

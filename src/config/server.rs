@@ -152,6 +152,9 @@ fn listener_tls(at: &At<file::ListenerTls>, check: &mut Check) -> Option<Listene
     check.require(&tls.cert, "the path of the certificate chain (PEM)");
     check.require(&tls.key, "the path of the private key (PEM)");
     let (cert, key) = (check.path(&tls.cert), check.path(&tls.key));
+    if let Some(key) = &key {
+        check.warn_if_open(&tls.key.place, key);
+    }
     Some(ListenerTls { cert: cert?, key: key? })
 }
 

@@ -192,6 +192,9 @@ fn auth(file: &file::Upstream, check: &mut Check) -> UpstreamAuth {
 fn tls(file: &file::UpstreamTls, url: Option<&Url>, check: &mut Check) -> UpstreamTls {
     let ca_file = check.path(&file.ca_file);
     let (cert, key) = (check.path(&file.client_cert), check.path(&file.client_key));
+    if let Some(key) = &key {
+        check.warn_if_open(&file.client_key.place, key);
+    }
     if file.client_cert.is_unset() != file.client_key.is_unset() {
         check.require(&file.client_cert, "the certificate (PEM) that belongs to `clientKey`");
         check.require(&file.client_key, "the private key (PEM) that belongs to `clientCert`");
