@@ -49,6 +49,30 @@ async fn a_client_with_a_document_gets_in_without_a_registration() {
 
 /// claude-code#37767, copilot-cli#4793, zed#56210: documents list loopback redirects without a port, or with one that the
 /// program does not use.
+/// AS-38, AS-46: a picture that a stranger chose says more than the host beside it, and fetching it would be one more way
+/// to make the gateway call somebody.
+#[tokio::test]
+async fn a_logo_is_neither_fetched_nor_shown() {
+    let host = Host::start().await;
+    let gateway = TestGateway::with(host.reachable()).await;
+    host.answer("/logo.png", "200 OK", "Content-Type: image/png\r\n", "a picture");
+    let logo = host.url("/logo.png");
+    let id = host.publish_client_with("/client.json", LOOPBACK, json!({"logo_uri": logo}));
+    let documented = Client::of_document(&gateway, &id, LOOPBACK);
+    let metadata = json!({"redirect_uris": [LOOPBACK], "token_endpoint_auth_method": "none", "logo_uri": logo});
+    let registered = Client::register_as(&gateway, metadata).await;
+    for client in [documented, registered] {
+        let mut browser = Browser::new(&gateway.origin);
+        let page = client.consent_page(&mut browser, "/mcp/one", "ada").await;
+        assert!(page.html.contains("Approve"), "{}", page.html);
+        assert!(!page.html.contains("logo.png") && !page.html.contains("<img"), "{}", page.html);
+        let answer = browser.submit(&page, ("decision", "approve")).await.answer();
+        Tokens::from(client.redeem(&answer["code"]).await).await;
+    }
+    assert_eq!(host.fetches("/client.json"), 1);
+    assert_eq!(host.fetches("/logo.png"), 0);
+}
+
 #[tokio::test]
 async fn a_loopback_redirect_of_a_document_may_come_with_any_port() {
     let (gateway, host, _) = with_client(LOOPBACK).await;
