@@ -2,6 +2,7 @@
 
 mod bad_values;
 mod derived;
+mod described;
 mod files;
 mod robustness;
 
