@@ -161,8 +161,8 @@ fn group(server: &Server, material: &Material) -> u64 {
     hasher.finish() << 1
 }
 
-/// How much of an answer is read at once. An open stream keeps this buffer, and the allocator keeps what is freed of it
-/// at hand, which it does not for Pingora's own 64 KiB.
+/// How much of an answer is read at once: of this size the allocator still keeps what is freed
+/// at hand, of Pingora's own 64 KiB it does not.
 const READ_AT_ONCE: usize = 32 * 1024;
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 const H2_PING_INTERVAL: Duration = Duration::from_secs(30);
