@@ -29,15 +29,7 @@ impl World {
 
     async fn with_upstream(upstream: Value) -> Self {
         let upstream = TestGateway::with(upstream).await;
-        let gateway = TestGateway::with(json!({
-            "outbound": {"allowPrivateNetworks": ["127.0.0.0/8"]},
-            "routes": [{
-                "path": "/mcp/one", "operationId": "one", "summary": "Route One",
-                "upstream": {"url": upstream.url("/mcp/one"), "id": "linear", "displayName": "Linear",
-                             "authMode": "user-oauth"},
-            }],
-        }))
-        .await;
+        let gateway = TestGateway::with(in_front_of(&upstream)).await;
         Self { upstream, gateway }
     }
 
@@ -71,6 +63,18 @@ impl World {
         self.upstream.clock.advance(by);
         self.gateway.clock.advance(by);
     }
+}
+
+/// The configuration of a gateway whose only route needs an own connection of each person to `upstream`.
+pub fn in_front_of(upstream: &TestGateway) -> Value {
+    json!({
+        "outbound": {"allowPrivateNetworks": ["127.0.0.0/8"]},
+        "routes": [{
+            "path": "/mcp/one", "operationId": "one", "summary": "Route One",
+            "upstream": {"url": upstream.url("/mcp/one"), "id": "linear", "displayName": "Linear",
+                         "authMode": "user-oauth"},
+        }],
+    })
 }
 
 /// The answer to a tool call.
@@ -132,6 +136,18 @@ async fn an_upstream_401_is_answered_by_one_refresh_and_the_same_request_again()
     for answer in futures_util::future::join_all(calls).await {
         assert_eq!(answer["result"], json!({}));
     }
+}
+
+/// What memory believes is not believed for longer because the clock went back.
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_no_connection_alive() {
+    let world = World::start().await;
+    let client = Client::register(&world.gateway).await;
+    let tokens = world.log_in(&client, "ada").await;
+    assert_eq!(call(&client, &tokens.access).await["result"], json!({}));
+    world.gateway.database().execute("DELETE FROM connections", []).unwrap();
+    world.gateway.clock.set_back(Duration::from_hours(1));
+    assert_eq!(call(&client, &tokens.access).await["error"]["code"], json!(-32042));
 }
 
 #[tokio::test]

@@ -5,11 +5,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::{
-    Connections, STALENESS, connect_path,
+    Connections, STALENESS,
+    cache::Cached,
+    connect_path,
     key::{key_for, key_of, key_settings, oauth_settings},
     scope_union, ticket,
 };
 use crate::{
+    clock::Timestamp,
     policy::Permit,
     store::Owner,
     telemetry::{
@@ -20,6 +23,18 @@ use crate::{
     web::Origin,
 };
 
+impl Connections {
+    /// The connection as it is in memory, if it may be believed.
+    fn believed(&self, permit: &Permit, server: &Server, now: Timestamp) -> Option<Arc<Cached>> {
+        let owner = (!is_shared(server)).then(|| permit.principal().subject().as_str());
+        self.warm.get(owner, &server.id).filter(|cached| cached.loaded_at.is_within(STALENESS, now))
+    }
+}
+
+fn is_shared(server: &Server) -> bool {
+    matches!(server.credential, CredentialSource::SharedOauth(_))
+}
+
 #[async_trait]
 impl Credentials for Arc<Connections> {
     fn at_hand(&self, permit: &Permit, server: &Server) -> Option<Credential> {
@@ -27,11 +42,9 @@ impl Credentials for Arc<Connections> {
         if settings.is_none() && key_settings(server).is_none() {
             return None;
         }
-        let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
-        let cached = self.warm.get((!shared).then(|| permit.principal().subject().as_str()), &server.id)?;
         let now = self.clock.now();
-        let good = now < cached.loaded_at.plus(STALENESS) && (settings.is_none() || !cached.is_due(now));
-        good.then(|| {
+        let cached = self.believed(permit, server, now)?;
+        (settings.is_none() || !cached.is_due(now)).then(|| {
             CREDENTIAL_HITS.count();
             cached.credential(permit)
         })
@@ -43,21 +56,16 @@ impl Credentials for Arc<Connections> {
             return Err(NoCredential::ConnectRequired(Need::Authenticating));
         }
         let now = self.clock.now();
-        let shared = matches!(server.credential, CredentialSource::SharedOauth(_));
-        let warm = self.warm.get((!shared).then(|| permit.principal().subject().as_str()), &server.id);
-        let key = || key_of(permit.principal().subject(), server, shared);
-        let cached = match warm {
-            Some(cached) if cached.loaded_at.is_within(STALENESS, now) => {
-                CREDENTIAL_HITS.count();
-                cached
-            }
-            _ => {
-                CREDENTIAL_MISSES.count();
-                let key = key();
-                let loaded = self.load(&key, as_key).await?;
-                self.note_use(&key, &loaded).await;
-                loaded
-            }
+        let key = || key_of(permit.principal().subject(), server, is_shared(server));
+        let cached = if let Some(cached) = self.believed(permit, server, now) {
+            CREDENTIAL_HITS.count();
+            cached
+        } else {
+            CREDENTIAL_MISSES.count();
+            let key = key();
+            let loaded = self.load(&key, as_key).await?;
+            self.note_use(&key, &loaded).await;
+            loaded
         };
         if let Some(settings) = settings.filter(|_| cached.is_due(now)) {
             let key = key();
