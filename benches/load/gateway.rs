@@ -7,7 +7,7 @@ use sallyport::{
     clock::Clock,
     crypto::{Key, KeyRing, Secret},
     store::{
-        Connection, ConnectionKey, ConnectionState, Owner, Store,
+        Connection, ConnectionKey, Owner, Store,
         postgres::{self, PostgresStore},
         sqlite::SqliteStore,
     },
@@ -182,19 +182,12 @@ async fn connect(store: &dyn Store, upstream_id: &str, clock: &Clock) {
     });
     let place = format!("connections/tokens/user/{subject}/{upstream_id}");
     let now = clock.now();
+    let key = ConnectionKey { owner: Owner::User(subject), upstream_id: upstream_id.to_owned() };
     let connection = Connection {
-        key: ConnectionKey { owner: Owner::User(subject), upstream_id: upstream_id.to_owned() },
         issuer: ISSUER.to_owned(),
         client_id: "client".to_owned(),
-        sealed_tokens: ring.seal(&place, held.to_string().as_bytes()),
         access_expires_at: Some(now.plus(Duration::from_hours(8))),
-        scope: None,
-        state: ConnectionState::Live,
-        version: 0,
-        connected_at: now,
-        updated_at: now,
-        wanted_scope: None,
-        last_used_at: None,
+        ..Connection::fresh(key, ring.seal(&place, held.to_string().as_bytes()), now)
     };
     store.save_connection(&connection).await.unwrap();
 }

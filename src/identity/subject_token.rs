@@ -75,19 +75,12 @@ impl Identity {
             refresh_token: claims.refresh_token.as_ref().map(|token| token.expose().to_owned()),
         };
         let key = key(subject);
+        let sealed = self.seal(&key, &held);
         let connection = Connection {
             issuer: claims.issuer.clone(),
-            client_id: String::new(),
-            sealed_tokens: self.seal(&key, &held),
             access_expires_at: claims.expires_at(),
-            scope: None,
-            state: ConnectionState::Live,
-            version: 0,
-            connected_at: now,
-            updated_at: now,
-            wanted_scope: None,
             last_used_at: Some(now),
-            key,
+            ..Connection::fresh(key, sealed, now)
         };
         self.store.save_connection(&connection).await
     }

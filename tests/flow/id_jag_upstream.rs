@@ -3,10 +3,13 @@
 
 use std::time::Duration;
 
-use reqwest::{StatusCode, header};
+use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Client, IdentityProvider, TestGateway, Tokens};
+use crate::{
+    replicas::call_at,
+    support::{Browser, Client, IdentityProvider, TestGateway, Tokens},
+};
 
 struct World {
     idp: IdentityProvider,
@@ -83,20 +86,6 @@ async fn log_in(idp: &IdentityProvider, gateway: &TestGateway, client: &Client) 
     let code = browser.submit(&consent, ("decision", "approve")).await.answer()["code"].clone();
     assert!(browser.visited.iter().all(|path| !path.contains("/auth/connections/")), "{:?}", browser.visited);
     Tokens::from(client.redeem(&code).await).await
-}
-
-async fn call_at(gateway: &TestGateway, client: &Client, access: &str) -> (StatusCode, Value) {
-    let response = client
-        .http
-        .post(gateway.url("/mcp/one"))
-        .header(header::HOST, client.origin.strip_prefix("http://").unwrap())
-        .header(header::AUTHORIZATION, format!("Bearer {access}"))
-        .header(header::ACCEPT, "application/json, text/event-stream")
-        .json(&json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {}}}))
-        .send()
-        .await
-        .unwrap();
-    (response.status(), response.json().await.unwrap())
 }
 
 fn answered() -> (StatusCode, Value) {

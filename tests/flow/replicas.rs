@@ -18,7 +18,7 @@ async fn replica(first: &TestGateway) -> TestGateway {
 }
 
 /// A call at `gateway`, which a dumb proxy in front of all replicas passed on with the Host that the client named.
-async fn call_at(gateway: &TestGateway, client: &Client, access: &str) -> (StatusCode, Value) {
+pub async fn call_at(gateway: &TestGateway, client: &Client, access: &str) -> (StatusCode, Value) {
     let host = client.origin.strip_prefix("http://").unwrap();
     let response = client
         .http

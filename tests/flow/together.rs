@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    connect::World,
+    connect::{World, in_front_of},
     leaving::{SOON, open_stream, route, upstream},
     postgres::{Cluster, TestDatabase},
     support::{Client, Log, TestGateway, Tokens},
@@ -96,15 +96,7 @@ impl Replicas {
 #[tokio::test]
 async fn every_request_of_every_flow_may_land_at_another_replica() {
     let upstream = TestGateway::with(json!({"identity": {"users": ["upstream-ada"]}})).await;
-    let replicas = Replicas::start(json!({
-        "outbound": {"allowPrivateNetworks": ["127.0.0.0/8"]},
-        "routes": [{
-            "path": "/mcp/one", "operationId": "one", "summary": "Route One",
-            "upstream": {"url": upstream.url("/mcp/one"), "id": "linear", "displayName": "Linear",
-                         "authMode": "user-oauth"},
-        }],
-    }))
-    .await;
+    let replicas = Replicas::start(in_front_of(&upstream)).await;
     let Replicas { first, second, addresses: _, _logs, name: _, database } = replicas;
     let world = World { upstream, gateway: first };
     for user in ["ada", "bob"] {

@@ -11,8 +11,8 @@ use tokio::{
 };
 use tokio_rustls::client::TlsStream;
 
-use super::edge_tls::connect;
-use crate::support::{Upstream, certificates::Authority, server::RunningServer};
+use super::edge_tls::{connect, serve};
+use crate::support::Upstream;
 
 const SOON: Duration = Duration::from_secs(20);
 const SETTINGS: u8 = 4;
@@ -86,15 +86,8 @@ fn and(mut fields: Vec<Field>, field: Field) -> Vec<Field> {
 
 #[tokio::test]
 async fn no_trick_with_pseudo_headers_reaches_the_upstream() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let authority = Authority::new("public");
-    let leaf = authority.issue(&["gw.example"]);
-    let files = tempfile::tempdir().expect("a directory");
-    let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
-    std::fs::write(&certificate, &leaf.certificate).expect("a file");
-    std::fs::write(&key, &leaf.key).expect("a file");
     let upstream = Upstream::json().await;
-    let server = RunningServer::start(&upstream.url(), Some((certificate, key))).await;
+    let (server, authority) = serve(&upstream).await;
     let token = server.store.issue("ada", "c", "a", "https://gw.example/mcp/a", "mcp:tools");
     let bearer = format!("Bearer {token}");
     let honest = || PSEUDO.to_vec();

@@ -16,15 +16,8 @@ const SOON: Duration = Duration::from_secs(20);
 /// RFC 9113 section 8.3.1: HTTP/2 has `:authority` in place of `Host`.
 #[tokio::test]
 async fn http2_and_http1_clients_are_served_over_tls_under_an_https_origin() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let authority = Authority::new("public");
-    let leaf = authority.issue(&["gw.example"]);
-    let files = tempfile::tempdir().expect("a directory");
-    let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
-    std::fs::write(&certificate, &leaf.certificate).expect("a file");
-    std::fs::write(&key, &leaf.key).expect("a file");
     let upstream = Upstream::json().await;
-    let server = RunningServer::start(&upstream.url(), Some((certificate, key))).await;
+    let (server, authority) = serve(&upstream).await;
     let token = server.store.issue("ada", "c", "a", "https://gw.example/mcp/a", "mcp:tools");
 
     let mut connection = Connection::over(connect(server.address, &authority, b"http/1.1").await);
@@ -69,6 +62,18 @@ async fn http2_and_http1_clients_are_served_over_tls_under_an_https_origin() {
     assert_eq!(call("TRACE", "/mcp/a", Some(&token), b"").await.0, StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(call("GET", "/nothing", None, b"").await.0, StatusCode::NOT_FOUND);
     driver.abort();
+}
+
+/// A gateway over TLS in front of `upstream`, and who vouches for it.
+pub async fn serve(upstream: &Upstream) -> (RunningServer, Authority) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let authority = Authority::new("public");
+    let leaf = authority.issue(&["gw.example"]);
+    let files = tempfile::tempdir().expect("a directory");
+    let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
+    std::fs::write(&certificate, &leaf.certificate).expect("a file");
+    std::fs::write(&key, &leaf.key).expect("a file");
+    (RunningServer::start(&upstream.url(), Some((certificate, key))).await, authority)
 }
 
 pub async fn connect(address: SocketAddr, authority: &Authority, alpn: &[u8]) -> TlsStream<TcpStream> {

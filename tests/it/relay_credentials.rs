@@ -405,9 +405,9 @@ async fn answer_http2(
     seen.send((token, read)).unwrap();
 }
 
-#[tokio::test]
-async fn an_http2_upstream_gets_the_same_request_again_too() {
-    let (url, mut sightings) = guarded_http2().await;
+/// An edge before such an upstream, whose person is connected with a stale credential.
+async fn before_http2() -> (TestEdge, mpsc::UnboundedReceiver<(String, Vec<u8>)>) {
+    let (url, sightings) = guarded_http2().await;
     let edge = TestEdge::builder()
         .route_with("a", &url, |server| {
             server.http = HttpVersion::Http2;
@@ -416,6 +416,12 @@ async fn an_http2_upstream_gets_the_same_request_again_too() {
         .start()
         .await;
     edge.credentials.set("ada", Ok("stale"));
+    (edge, sightings)
+}
+
+#[tokio::test]
+async fn an_http2_upstream_gets_the_same_request_again_too() {
+    let (edge, mut sightings) = before_http2().await;
     edge.credentials.then(Ok("fresh"));
     for (method, size) in [
         ("GET", 0),
@@ -439,15 +445,7 @@ async fn an_http2_upstream_gets_the_same_request_again_too() {
 /// Never a third try, neither of a stream nor of a call.
 #[tokio::test]
 async fn an_http2_upstream_that_refuses_twice_is_not_asked_a_third_time() {
-    let (url, mut sightings) = guarded_http2().await;
-    let edge = TestEdge::builder()
-        .route_with("a", &url, |server| {
-            server.http = HttpVersion::Http2;
-            server.credential = crate::support::credentials::user_oauth();
-        })
-        .start()
-        .await;
-    edge.credentials.set("ada", Ok("stale"));
+    let (edge, mut sightings) = before_http2().await;
     edge.credentials.then(Ok("stale-too"));
     let call = br#"{"jsonrpc":"2.0","id":"1","method":"tools/call","params":{"name":"x"}}"#;
     let requests = [
