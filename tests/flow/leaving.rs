@@ -93,6 +93,27 @@ async fn a_process_with_nothing_open_says_that_it_leaves_and_leaves_soon() {
     }
 }
 
+/// A request is not lost because it comes a moment after its connection was the last to be accepted.
+#[tokio::test]
+async fn who_connected_before_the_listeners_closed_is_still_answered() {
+    let (mut gateway, _log) = TestGateway::with_log(json!({"server": {"gracePeriodSeconds": 600}})).await;
+    let host = gateway.origin.strip_prefix("http://").unwrap().to_owned();
+    let mut connected = TcpStream::connect(&host).await.unwrap();
+    gateway.signal("TERM");
+    let begun = Instant::now();
+    while TcpStream::connect(&host).await.is_ok() {
+        assert!(begun.elapsed() < SOON, "the listeners stay open");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let request = format!("GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    connected.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(SOON, connected.read_to_string(&mut answer)).await.expect("an end").unwrap();
+    let head = answer.to_lowercase();
+    assert!(head.starts_with("http/1.1 200") && head.contains("connection: close"), "{answer}");
+    assert!(gateway.ended(SOON).success());
+}
+
 #[tokio::test]
 async fn streams_end_properly_calls_are_answered_and_then_the_process_ends() {
     let url = upstream(Duration::from_secs(5)).await;

@@ -13,7 +13,10 @@ use pingora::{
     server::ShutdownWatch,
 };
 
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::{
+    io::AsyncWriteExt,
+    time::{sleep, timeout},
+};
 
 use super::{
     Underway,
@@ -55,7 +58,10 @@ impl ServerApp for Edge {
         LINE.scope(line, self.exchanges.process_new(stream, shutdown)).await
     }
 
+    /// Nothing is accepted any more. From here on Pingora closes every connection that waits for a request, also one that
+    /// was accepted a moment ago and has its request in flight; so those get their answer first.
     async fn cleanup(&self) {
+        sleep(LAST_REQUESTS_COME_WITHIN).await;
         self.exchanges.cleanup().await;
     }
 }
@@ -72,6 +78,8 @@ async fn refuse(mut stream: Stream) {
     let _closed_or_not = timeout(LAST_WORDS, stream.shutdown()).await;
 }
 
+/// How long after its connection a request may come, where the listener has closed behind it.
+const LAST_REQUESTS_COME_WITHIN: Duration = Duration::from_secs(1);
 const LAST_WORDS: Duration = Duration::from_millis(500);
 const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
