@@ -120,6 +120,7 @@ impl Gateway {
                 if answered { Ok(()) } else { self.fail(session, exchange, failure).await }
             }
             End::TokenExpired | End::TokenRevoked if answered => Ok(()),
+            End::Unheard => Ok(()),
             End::TokenExpired | End::TokenRevoked => {
                 self.deny(session, exchange, &Denial::Token(Refusal::Invalid)).await
             }
@@ -159,6 +160,7 @@ impl ProxyHttp for Gateway {
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
         exchange.line.answers_in_chunks(false);
+        exchange.line.needs_client(true);
         exchange.line.awaits_nothing();
         if let ServerSession::H1(http1) = session.as_downstream_mut() {
             http1.set_merge_response_writes(true);
@@ -238,7 +240,7 @@ impl ProxyHttp for Gateway {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         exchange: &mut Exchange,
@@ -251,6 +253,9 @@ impl ProxyHttp for Gateway {
             *body = Some(kept.clone());
         }
         access::see_request(&self.telemetry, exchange, body.as_ref());
+        if end {
+            relay::see_through(session, exchange);
+        }
         Ok(())
     }
 
@@ -342,6 +347,7 @@ impl ProxyHttp for Gateway {
             watch.see(body.as_ref(), end);
         }
         exchange.notes.see_answer(body.as_ref(), end);
+        relay::see_unheard(exchange, body.as_ref());
         exchange.hear_upstream(end);
         Ok(None)
     }
@@ -415,6 +421,7 @@ impl ProxyHttp for Gateway {
     async fn logging(&self, session: &mut Session, error: Option<&PingoraError>, exchange: &mut Exchange) {
         access::record(&self.telemetry, session, exchange, error);
         exchange.line.answers_in_chunks(false);
+        exchange.line.needs_client(true);
         exchange.line.awaits_within(limits::NEXT_HEAD);
         if let Some(place) = exchange.place.take() {
             place.leave();

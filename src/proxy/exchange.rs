@@ -66,6 +66,10 @@ pub struct Exchange {
     pub body: Option<Bytes>,
     /// What narrows the answer, where the route shows only a part of its upstream.
     pub filter: Option<Filter>,
+    /// Whether the answer is a stream that its client can take up again, once something of it was seen.
+    pub resumable: Option<bool>,
+    /// How much of the answer came after the client had left.
+    pub unheard: usize,
     /// What looks at a list of tools that passes whole.
     pub watch: Option<Watch>,
     /// The redirects followed so far.
@@ -118,6 +122,8 @@ impl Exchange {
             sessionless: false,
             body: None,
             filter: None,
+            resumable: None,
+            unheard: 0,
             watch: None,
             redirects: Redirects::default(),
             addresses_tried: 0,

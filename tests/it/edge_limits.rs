@@ -48,10 +48,8 @@ async fn a_person_gets_no_more_than_a_persons_share_and_others_theirs() {
     let edge = edge(&upstream, Limits { of_user: 2, ..Limits::default() }).await;
     let (ada, adas_other) = (edge.token_of("ada", "c1", "a"), edge.token_of("ada", "c2", "b"));
     let bob = edge.token_of("bob", "c1", "a");
-    let held = [
-        open(&edge, Request::post("/mcp/a"), &ada).await,
-        open(&edge, Request::new("GET", "/mcp/b"), &adas_other).await,
-    ];
+    let call = Request::post("/mcp/a").header("MCP-Protocol-Version", "2026-07-28").header("Mcp-Method", "ping");
+    let held = [open(&edge, call, &ada).await, open(&edge, Request::new("GET", "/mcp/b"), &adas_other).await];
     let (code, retry, body) = status(&edge, Request::post("/mcp/a"), &ada).await;
     assert_eq!((code, retry.as_deref()), (429, Some("1")));
     assert_eq!(body["error"]["data"]["reason"], "too_many_requests");

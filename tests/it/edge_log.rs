@@ -141,7 +141,8 @@ async fn a_client_that_leaves_is_a_cancelled_exchange_and_no_error() {
     .await;
     let edge = TestEdge::builder().route("a", &upstream.url()).telemetry(lines.settings()).start().await;
     let mut connection = edge.connect().await;
-    connection.send(&Request::post("/mcp/a").host(&edge.host()).bearer(&edge.token("a"))).await;
+    let call = Request::post("/mcp/a").header("MCP-Protocol-Version", "2026-07-28").header("Mcp-Method", "ping");
+    connection.send(&call.host(&edge.host()).bearer(&edge.token("a"))).await;
     left.notified().await;
     drop(connection);
     leaving.notified().await;

@@ -26,5 +26,6 @@ mod relay_streams;
 mod relay_tls;
 mod relay_unconnected_legacy;
 mod relay_unconnected_modern;
+mod relay_unheard;
 #[path = "../support/mod.rs"]
 mod support;

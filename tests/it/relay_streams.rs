@@ -45,54 +45,6 @@ async fn events_arrive_one_by_one_before_the_upstream_goes_on() {
     }
 }
 
-#[tokio::test]
-async fn a_client_that_leaves_a_stream_takes_the_upstreams_connection_with_it() {
-    let (left, mut leaving) = mpsc::channel::<()>(1);
-    let upstream = Upstream::start(move |call| {
-        let left = left.clone();
-        Box::pin(async move {
-            call.read_body().await;
-            call.begin_events().await;
-            call.event("one").await;
-            call.connection.closed().await;
-            call.keep_alive = false;
-            left.send(()).await.unwrap();
-        })
-    })
-    .await;
-    let edge = TestEdge::relaying_to(&upstream.url()).await;
-    for method in ["GET", "POST"] {
-        let mut connection = edge.connect().await;
-        connection.send(&Request::new(method, "/mcp/a").host(&edge.host()).bearer(&edge.token("a"))).await;
-        connection.head().await.expect("an answer");
-        connection.chunk().await.expect("an event");
-        drop(connection);
-        timeout(SOON, leaving.recv()).await.expect("the upstream learns of it").unwrap();
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_leaves_before_the_answer_is_noticed_too() {
-    let (state, mut states) = mpsc::channel::<&str>(2);
-    let upstream = Upstream::start(move |call| {
-        let state = state.clone();
-        Box::pin(async move {
-            call.read_body().await;
-            state.send("called").await.unwrap();
-            call.connection.closed().await;
-            call.keep_alive = false;
-            state.send("closed").await.unwrap();
-        })
-    })
-    .await;
-    let edge = TestEdge::relaying_to(&upstream.url()).await;
-    let mut connection = edge.connect().await;
-    connection.send(&Request::post("/mcp/a").host(&edge.host()).bearer(&edge.token("a"))).await;
-    assert_eq!(timeout(SOON, states.recv()).await.unwrap(), Some("called"));
-    drop(connection);
-    assert_eq!(timeout(SOON, states.recv()).await.unwrap(), Some("closed"));
-}
-
 /// RFC 9112 section 8: a message that broke off must not look complete.
 #[tokio::test]
 async fn an_answer_that_breaks_off_is_broken_off_for_the_client() {

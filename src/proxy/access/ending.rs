@@ -41,7 +41,10 @@ pub(super) fn of(exchange: &Exchange, error: Option<&Error>, status: u16) -> End
             fault: Some(failure.fault()),
             reason: Some(failure.reason()),
         },
-        (None, Some(error)) if *error.esource() == ErrorSource::Downstream => {
+        // Also where the upstream's part was brought to its end without the client.
+        (None, error)
+            if exchange.line.is_unheard() || error.is_some_and(|error| *error.esource() == ErrorSource::Downstream) =>
+        {
             Ending { outcome: Outcome::Cancelled, fault: Some(Fault::Client), reason: Some("client_disconnected") }
         }
         (None, Some(_)) => {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use pingora::{Error, http::ResponseHeader, proxy::Session};
 
-pub use notes::Notes;
+pub use notes::{Notes, Readable};
 
 use super::exchange::Exchange;
 use crate::{

@@ -32,6 +32,9 @@ pub struct Notes {
     stream: Option<Held>,
 }
 
+/// Whether the events of a stream can be looked into.
+pub struct Readable(pub bool);
+
 /// The kinds of answers that can be looked into.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
 enum Answer {
@@ -108,6 +111,11 @@ impl Notes {
         if end {
             self.answered = Some(Instant::now());
         }
+    }
+
+    /// Whether the answer can be read, where it is an event stream.
+    pub fn stream(&self) -> Option<Readable> {
+        self.stream.as_ref().map(|_| Readable(self.answer == Answer::Stream))
     }
 
     /// Whether the upstream reported an error.

@@ -7,6 +7,7 @@ mod response;
 mod retry;
 mod session;
 mod target;
+mod unheard;
 
 pub use redirect::{Redirects, follow};
 pub use request::{PINGORA_BUFFER, X_REQUEST_ID, buffer_for_replay, may_be_silent, write_head};
@@ -15,3 +16,4 @@ pub use response::{Verdict, is_event_stream, judge, relay_head};
 pub use retry::{Attempt, decide};
 pub use session::{MCP_SESSION_ID, McpSessions};
 pub use target::{Target, Targets};
+pub use unheard::{see_through, see_unheard};

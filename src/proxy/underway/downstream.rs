@@ -3,6 +3,9 @@
 //! Pingora watches an HTTP/1 connection for the client's leaving as long as an exchange is under way. To end one from
 //! outside, that watch is told that the client left; before, an answer in chunks is given its end, so that the client sees
 //! a stream that ended and not one that broke. Pingora never watches while it writes, so nothing is cut in the middle.
+//!
+//! The other way round, an exchange that does not need its client any more is not told that it left: reading waits, and
+//! what is written is forgotten once it does not arrive. A client that only said its last word still gets its answer.
 
 use std::{
     fmt, io,
@@ -28,18 +31,20 @@ use super::{
 pub(super) struct Downstream {
     inner: Stream,
     line: Arc<Line>,
+    /// Whether the client has left, or says at least nothing more.
+    left: bool,
     _place: OpenConnection,
 }
 
 impl Downstream {
     pub(super) const fn new(inner: Stream, line: Arc<Line>, place: OpenConnection) -> Self {
-        Self { inner, line, _place: place }
+        Self { inner, line, left: false, _place: place }
     }
 
     /// Writes the end of an answer in chunks (RFC 9112 section 7.1), as far as the connection takes it at once.
     fn finish_chunks(&mut self, context: &mut Context<'_>) {
         // What the upstream left unfinished must not look complete.
-        if self.line.ended() != Some(End::Silent) && self.line.take_unfinished_chunks() {
+        if !matches!(self.line.ended(), Some(End::Silent | End::Unheard)) && self.line.take_unfinished_chunks() {
             let _as_far_as_it_goes = Pin::new(&mut self.inner).poll_write(context, b"0\r\n\r\n");
             let _as_far_as_it_goes = Pin::new(&mut self.inner).poll_flush(context);
         }
@@ -49,9 +54,22 @@ impl Downstream {
 impl AsyncRead for Downstream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.line.ended().is_none() {
-            let read = Pin::new(&mut self.inner).poll_read(context, into);
-            if read.is_ready() || !self.line.poll_ended(context) {
-                return read;
+            if !self.left {
+                let before = into.filled().len();
+                let read = Pin::new(&mut self.inner).poll_read(context, into);
+                self.left = match &read {
+                    Poll::Ready(Ok(())) => into.filled().len() == before,
+                    Poll::Ready(Err(_)) => true,
+                    Poll::Pending => false,
+                };
+                if read.is_ready() && !(self.left && self.line.goes_on_alone()) {
+                    return read;
+                }
+            } else if !self.line.goes_on_alone() {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.line.poll_ended(context) {
+                return Poll::Pending;
             }
         }
         self.finish_chunks(context);
@@ -59,13 +77,23 @@ impl AsyncRead for Downstream {
     }
 }
 
+/// What is written to a client that has left an exchange is forgotten, if the exchange goes on without it.
+fn or_forgotten<T>(written: Poll<io::Result<T>>, line: &Line, all: T) -> Poll<io::Result<T>> {
+    match written {
+        Poll::Ready(Err(_)) if line.goes_on_alone() => Poll::Ready(Ok(all)),
+        other => other,
+    }
+}
+
 impl AsyncWrite for Downstream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(context, from)
+        let written = Pin::new(&mut self.inner).poll_write(context, from);
+        or_forgotten(written, &self.line, from.len())
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_flush(context)
+        let flushed = Pin::new(&mut self.inner).poll_flush(context);
+        or_forgotten(flushed, &self.line, ())
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -77,7 +105,8 @@ impl AsyncWrite for Downstream {
         context: &mut Context<'_>,
         from: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write_vectored(context, from)
+        let written = Pin::new(&mut self.inner).poll_write_vectored(context, from);
+        or_forgotten(written, &self.line, from.iter().map(|part| part.len()).sum())
     }
 
     fn is_write_vectored(&self) -> bool {

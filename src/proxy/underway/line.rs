@@ -30,6 +30,8 @@ pub enum End {
     RouteChanged,
     /// What was to come did not come in time.
     Silent,
+    /// Its client has left, and the answer cannot be waited for any longer or need not be.
+    Unheard,
 }
 
 /// The way to one exchange: a connection's own over HTTP/1, a stream's over HTTP/2.
@@ -39,6 +41,10 @@ pub struct Line {
     /// Milliseconds since the start of the process at which something must have come; 0 where nothing must.
     due: AtomicU64,
     chunked: AtomicBool,
+    /// Whether the client is needed, may leave, or has left.
+    client: AtomicU8,
+    /// Milliseconds since the start of the process until which an exchange goes on whose client has left.
+    unheard_until: AtomicU64,
     waker: AtomicWaker,
 }
 
@@ -56,6 +62,7 @@ impl Line {
             End::Leaving => 3,
             End::Silent => 4,
             End::RouteChanged => 5,
+            End::Unheard => 6,
         };
         if self.end.compare_exchange(0, code, Ordering::AcqRel, Ordering::Acquire).is_ok() {
             self.waker.wake();
@@ -70,7 +77,8 @@ impl Line {
             2 => Some(End::TokenRevoked),
             3 => Some(End::Leaving),
             4 => Some(End::Silent),
-            _ => Some(End::RouteChanged),
+            5 => Some(End::RouteChanged),
+            _ => Some(End::Unheard),
         }
     }
 
@@ -88,6 +96,32 @@ impl Line {
     pub(super) fn is_overdue(&self, now: Duration) -> bool {
         let due = self.due.load(Ordering::Relaxed);
         due != 0 && due <= millis(now)
+    }
+
+    /// From now on the exchange needs its client, or does without: then it goes on when the client leaves.
+    pub fn needs_client(&self, needed: bool) {
+        self.client.store(if needed { NEEDED } else { MAY_LEAVE }, Ordering::Release);
+    }
+
+    /// The client has left; whether the exchange goes on all the same, for a while.
+    pub fn goes_on_alone(&self) -> bool {
+        match self.client.compare_exchange(MAY_LEAVE, LEFT, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => {
+                self.unheard_until.store(millis(now() + UNHEARD_FOR), Ordering::Relaxed);
+                true
+            }
+            Err(state) => state == LEFT,
+        }
+    }
+
+    /// Whether the client has left an exchange that goes on.
+    pub fn is_unheard(&self) -> bool {
+        self.client.load(Ordering::Acquire) == LEFT
+    }
+
+    /// Whether the exchange has gone on alone for long enough at `now`.
+    pub(super) fn is_unheard_for_long(&self, now: Duration) -> bool {
+        self.is_unheard() && self.unheard_until.load(Ordering::Relaxed) <= millis(now)
     }
 
     /// Completes when the exchange is to end.
@@ -112,6 +146,12 @@ impl Line {
     }
 }
 
+/// How long an exchange goes on without its client.
+const UNHEARD_FOR: Duration = Duration::from_mins(5);
+const NEEDED: u8 = 0;
+const MAY_LEAVE: u8 = 1;
+const LEFT: u8 = 2;
+
 /// The time since the process began, as lines count it.
 pub(super) fn now() -> Duration {
     static BEGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
@@ -120,4 +160,25 @@ pub(super) fn now() -> Duration {
 
 fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exchange_goes_on_alone_for_a_while_if_it_needs_its_client_no_more() {
+        let line = Line::default();
+        assert!(!line.goes_on_alone() && !line.is_unheard());
+        line.needs_client(false);
+        assert!(!line.is_unheard());
+        assert!(line.goes_on_alone() && line.goes_on_alone() && line.is_unheard());
+        assert!(!line.is_unheard_for_long(now()));
+        assert!(line.is_unheard_for_long(now() + UNHEARD_FOR + Duration::from_secs(1)));
+        line.needs_client(true);
+        assert!(
+            !line.is_unheard_for_long(now() + UNHEARD_FOR + Duration::from_secs(1)),
+            "the next one on its connection"
+        );
+    }
 }

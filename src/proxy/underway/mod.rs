@@ -202,16 +202,23 @@ impl Underway {
         self.shards.iter().map(|shard| lock(shard).entries.len()).sum()
     }
 
+    /// How many of them go on although their client has left.
+    pub fn unheard(&self) -> usize {
+        let unheard = |shard| lock(shard).entries.values().filter(|entry| entry.line.is_unheard()).count();
+        self.shards.iter().map(unheard).sum()
+    }
+
     /// Ends what is open by tokens that have expired.
     pub fn end_expired(&self, now: Timestamp) {
         self.end_where(End::TokenExpired, |entry| entry.ends_at <= now);
     }
 
-    /// Ends what has waited for too long: heads of requests, and answers of upstreams.
+    /// Ends what has waited for too long: heads of requests, answers of upstreams, and those that nobody hears any more.
     pub fn end_overdue(&self) {
         let now = line::now();
         self.connections.end_overdue(now);
         self.end_where(End::Silent, |entry| entry.line.is_overdue(now));
+        self.end_where(End::Unheard, |entry| entry.line.is_unheard_for_long(now));
     }
 
     /// Ends the streams that answer no call, one of so many shares of them.
@@ -330,6 +337,7 @@ impl End {
             Self::Leaving => "leaving",
             Self::RouteChanged => "route_changed",
             Self::Silent => "timeout",
+            Self::Unheard => "client_disconnected",
         }
     }
 }

@@ -291,6 +291,10 @@ pub struct HttpSession {
     pub write_timeout: Option<Duration>,
     // How long to wait when draining (discarding) request body
     total_drain_timeout: Option<Duration>,
+    // Asked when the client is found to have left: whether the exchange goes on without it
+    on_client_left: Option<Box<dyn Fn() -> bool + Send + Sync>>,
+    // The client has left, and what would be sent to it is dropped
+    goes_on_alone: bool,
 }
 
 /// The outcome of accepting the next event on an HTTP/2 downstream connection.
@@ -499,6 +503,8 @@ impl HttpSession {
             digest,
             write_timeout: None,
             total_drain_timeout: None,
+            on_client_left: None,
+            goes_on_alone: false,
         })))
     }
 
@@ -598,6 +604,20 @@ impl HttpSession {
         self.write_timeout
     }
 
+    /// Sets what is asked when the client resets the stream, or its connection is gone, after the
+    /// whole request was received. If it answers `true`, the client's leaving is not reported: the
+    /// response is consumed and dropped. Not set by default.
+    pub fn set_on_client_left(&mut self, goes_on: Option<Box<dyn Fn() -> bool + Send + Sync>>) {
+        self.on_client_left = goes_on;
+    }
+
+    /// The client has left: whether the exchange goes on without it.
+    fn client_left(&mut self) -> bool {
+        self.goes_on_alone =
+            self.goes_on_alone || self.on_client_left.as_ref().is_some_and(|goes_on| goes_on());
+        self.goes_on_alone
+    }
+
     /// Sets the total drain timeout. This `timeout` will be used while draining
     /// the request body.
     pub fn set_total_drain_timeout(&mut self, timeout: Option<Duration>) {
@@ -651,13 +671,21 @@ impl HttpSession {
 
         let resp = Response::from_parts(header.as_owned_parts(), ());
 
-        let body_writer = self.send_response.send_response(resp, end).or_err(
-            ErrorType::WriteError,
-            "while writing h2 response to downstream",
-        )?;
+        if !self.goes_on_alone {
+            match self.send_response.send_response(resp, end) {
+                Ok(body_writer) => self.send_response_body = Some(body_writer),
+                Err(_) if self.client_left() => {}
+                Err(e) => {
+                    return Error::e_because(
+                        ErrorType::WriteError,
+                        "while writing h2 response to downstream",
+                        e,
+                    )
+                }
+            }
+        }
 
         self.response_written = Some(header);
-        self.send_response_body = Some(body_writer);
         self.ended = self.ended || end;
         Ok(())
     }
@@ -683,6 +711,10 @@ impl HttpSession {
             warn!("Try to write body after end of stream, dropping the extra data");
             return Ok(());
         }
+        if self.goes_on_alone {
+            self.ended = end;
+            return Ok(());
+        }
         let Some(writer) = self.send_response_body.as_mut() else {
             return Err(Error::explain(
                 ErrorType::H2Error,
@@ -690,10 +722,12 @@ impl HttpSession {
             ));
         };
         let data_len = data.len();
-        super::write_body(writer, data, end, self.write_timeout)
-            .await
-            .map_err(|e| e.into_down())?;
-        self.body_sent += data_len;
+        match super::write_body(writer, data, end, self.write_timeout).await {
+            Ok(()) => self.body_sent += data_len,
+            // a write that timed out says nothing of the client's leaving
+            Err(e) if e.etype() != &ErrorType::WriteTimedout && self.client_left() => {}
+            Err(e) => return Err(e.into_down()),
+        }
         self.ended = self.ended || end;
         Ok(())
     }
@@ -704,16 +738,25 @@ impl HttpSession {
             warn!("Tried to write trailers after end of stream, dropping them");
             return Ok(());
         }
+        if self.goes_on_alone {
+            self.ended = true;
+            return Ok(());
+        }
         let Some(writer) = self.send_response_body.as_mut() else {
             return Err(Error::explain(
                 ErrorType::H2Error,
                 "try to send trailers before header is sent",
             ));
         };
-        writer.send_trailers(trailers).or_err(
-            ErrorType::WriteError,
-            "while writing h2 response trailers to downstream",
-        )?;
+        if let Err(e) = writer.send_trailers(trailers) {
+            if !self.client_left() {
+                return Error::e_because(
+                    ErrorType::WriteError,
+                    "while writing h2 response trailers to downstream",
+                    e,
+                );
+            }
+        }
         // sending trailers closes the stream
         self.ended = true;
         Ok(())
@@ -736,12 +779,21 @@ impl HttpSession {
             // already ended the stream
             return Ok(());
         }
+        if self.goes_on_alone {
+            self.ended = true;
+            return Ok(());
+        }
         if let Some(writer) = self.send_response_body.as_mut() {
             // use an empty data frame to signal the end
-            writer.send_data("".into(), true).or_err(
-                ErrorType::WriteError,
-                "while writing h2 response body to downstream",
-            )?;
+            if let Err(e) = writer.send_data("".into(), true) {
+                if !self.client_left() {
+                    return Error::e_because(
+                        ErrorType::WriteError,
+                        "while writing h2 response body to downstream",
+                        e,
+                    );
+                }
+            }
             self.ended = true;
         };
         // else: the response header is not sent, do nothing now.
@@ -915,10 +967,16 @@ impl HttpSession {
     /// until the client closes the connection
     pub async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
         if no_body_expected || self.is_body_done() {
-            let reason = self.idle().await?;
+            if self.goes_on_alone {
+                return std::future::pending().await;
+            }
+            let left = self.idle().await;
+            if self.client_left() {
+                return std::future::pending().await;
+            }
             Error::e_explain(
                 ErrorType::H2Error,
-                format!("Client closed H2, reason: {reason}"),
+                format!("Client closed H2, reason: {}", left?),
             )
         } else {
             self.read_body_bytes().await
