@@ -176,7 +176,12 @@ impl ProxyHttp for Gateway {
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
         match self.open(session, exchange).await {
             Ok(Step::Relay) => match self.enter(session, exchange) {
-                Ok(()) => return Ok(false),
+                Ok(()) => {
+                    if let Some(kept) = &exchange.body {
+                        session.as_downstream_mut().set_retry_body(kept.clone());
+                    }
+                    return Ok(false);
+                }
                 Err(failure) => self.fail(session, exchange, failure).await?,
             },
             Ok(Step::Answer(response)) => self.answer(session, exchange, response).await?,
@@ -213,7 +218,7 @@ impl ProxyHttp for Gateway {
             exchange.silence = silence.take();
             exchange.hear_upstream(false);
         }
-        let large = exchange.body.as_ref().is_some_and(|body| body.len() > relay::PINGORA_BUFFER);
+        let large = exchange.body.as_ref().is_some_and(|body| body.len() > relay::HTTP2_WINDOW);
         Ok(Box::new(target.peer(address, large, silence)))
     }
 
@@ -248,9 +253,6 @@ impl ProxyHttp for Gateway {
         exchange.received += body.as_ref().map_or(0, Bytes::len);
         if exchange.received > limits::STREAMED_BODY {
             return Err(exchange.fail(Failure::BodyTooLarge));
-        }
-        if end && let Some(kept) = &exchange.body {
-            *body = Some(kept.clone());
         }
         access::see_request(&self.telemetry, exchange, body.as_ref());
         if end {

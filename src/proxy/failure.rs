@@ -35,8 +35,6 @@ pub enum Failure {
     BodyTooLarge,
     /// The body did not come in time.
     BodyTooSlow,
-    /// A body that must be replayed came without its length.
-    LengthRequired,
     /// `MCP-Protocol-Version` is not a version.
     BadProtocolVersion,
     /// Another MCP header is not what it must be.
@@ -150,7 +148,6 @@ impl Failure {
             Self::NotFound | Self::UnknownSession => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
@@ -183,7 +180,6 @@ impl Failure {
             Self::HeadTooLarge => "header_fields_too_large",
             Self::BodyTooLarge => "body_too_large",
             Self::BodyTooSlow => "body_timeout",
-            Self::LengthRequired => "length_required",
             Self::BadProtocolVersion => "bad_protocol_version",
             Self::BadMcpHeader => "bad_mcp_header",
             Self::ForeignOrigin => "foreign_origin",
@@ -218,7 +214,6 @@ impl Failure {
             Self::HeadTooLarge => "The header fields of the request are too many or too large.",
             Self::BodyTooLarge => "The body of the request is too large.",
             Self::BodyTooSlow => "The body of the request did not arrive in time.",
-            Self::LengthRequired => "The request needs a Content-Length.",
             Self::BadProtocolVersion => "MCP-Protocol-Version is not a protocol version.",
             Self::BadMcpHeader => "An MCP header of the request came twice or is not ASCII.",
             Self::ForeignOrigin => "Requests from this Origin are not allowed.",

@@ -9,7 +9,10 @@ use sallyport::proxy::Certificate;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use crate::support::{Connection, Request, Upstream, certificates::Authority, server::RunningServer, upstream::RESULT};
+use crate::support::{
+    Connection, Request, TestEdge, Upstream, certificates::Authority, edge::Builder, server::RunningServer,
+    upstream::RESULT,
+};
 
 const SOON: Duration = Duration::from_secs(20);
 
@@ -66,6 +69,11 @@ async fn http2_and_http1_clients_are_served_over_tls_under_an_https_origin() {
 
 /// A gateway over TLS in front of `upstream`, and who vouches for it.
 pub async fn serve(upstream: &Upstream) -> (RunningServer, Authority) {
+    serve_as(TestEdge::builder().route("a", &upstream.url())).await
+}
+
+/// The gateway of `builder` over TLS, and who vouches for it.
+pub async fn serve_as(builder: Builder) -> (RunningServer, Authority) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let authority = Authority::new("public");
     let leaf = authority.issue(&["gw.example"]);
@@ -73,13 +81,14 @@ pub async fn serve(upstream: &Upstream) -> (RunningServer, Authority) {
     let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
     std::fs::write(&certificate, &leaf.certificate).expect("a file");
     std::fs::write(&key, &leaf.key).expect("a file");
-    (RunningServer::start(&upstream.url(), Some((certificate, key))).await, authority)
+    (RunningServer::of(builder, Some((certificate, key))).await, authority)
 }
 
 pub async fn connect(address: SocketAddr, authority: &Authority, alpn: &[u8]) -> TlsStream<TcpStream> {
     let mut config = ClientConfig::builder().with_root_certificates(authority.roots()).with_no_client_auth();
     config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(address).await.expect("a connection");
+    stream.set_nodelay(true).expect("an open socket");
     let name = ServerName::try_from("gw.example").expect("a name");
     TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
 }
@@ -111,13 +120,6 @@ fn a_certificate_that_cannot_be_served_is_refused() {
 /// RFC 9113 section 8.1: a response that is cut short ends with a reset, and the other streams go on.
 #[tokio::test]
 async fn a_stream_over_http2_that_is_ended_is_reset_and_its_neighbours_are_not() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let authority = Authority::new("public");
-    let leaf = authority.issue(&["gw.example"]);
-    let files = tempfile::tempdir().expect("a directory");
-    let (certificate, key) = (files.path().join("cert.pem"), files.path().join("key.pem"));
-    std::fs::write(&certificate, &leaf.certificate).expect("a file");
-    std::fs::write(&key, &leaf.key).expect("a file");
     let upstream = Upstream::start(|call| {
         Box::pin(async move {
             call.read_body().await;
@@ -128,7 +130,7 @@ async fn a_stream_over_http2_that_is_ended_is_reset_and_its_neighbours_are_not()
         })
     })
     .await;
-    let server = RunningServer::start(&upstream.url(), Some((certificate, key))).await;
+    let (server, authority) = serve(&upstream).await;
     let (mut client, connection) =
         h2::client::handshake(connect(server.address, &authority, b"h2").await).await.expect("HTTP/2");
     let driver = tokio::spawn(connection);

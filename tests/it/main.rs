@@ -27,5 +27,6 @@ mod relay_tls;
 mod relay_unconnected_legacy;
 mod relay_unconnected_modern;
 mod relay_unheard;
+mod relay_unknown_length;
 #[path = "../support/mod.rs"]
 mod support;

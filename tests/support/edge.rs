@@ -213,6 +213,11 @@ impl Builder {
         Arc::clone(&self.underway)
     }
 
+    /// The connections that its users will have.
+    pub fn credentials(&self) -> Arc<ScriptedCredentials> {
+        Arc::clone(&self.credentials)
+    }
+
     /// Starts it.
     pub async fn start(self) -> TestEdge {
         let _ = rustls::crypto::ring::default_provider().install_default();

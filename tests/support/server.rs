@@ -13,7 +13,7 @@ use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, conf
 use sallyport::proxy::{self, Certificate, Listener, Process, Underway};
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
-use super::{TestEdge, store::FakeStore};
+use super::{TestEdge, credentials::ScriptedCredentials, edge::Builder, store::FakeStore};
 
 /// A Pingora server in a thread of its own; it stops with its value.
 pub struct RunningServer {
@@ -21,6 +21,8 @@ pub struct RunningServer {
     pub address: SocketAddr,
     /// Where its tokens are.
     pub store: Arc<FakeStore>,
+    /// The connections of its users.
+    pub credentials: Arc<ScriptedCredentials>,
     /// What is under way in it.
     pub underway: Arc<Underway>,
     stop: Arc<Notify>,
@@ -47,8 +49,13 @@ impl Drop for RunningServer {
 impl RunningServer {
     /// Serves the route `/mcp/a` to `url`, over TLS if there is a certificate with its key.
     pub async fn start(url: &str, tls: Option<(PathBuf, PathBuf)>) -> Self {
+        Self::of(TestEdge::builder().route("a", url), tls).await
+    }
+
+    /// Serves what `builder` has, over TLS if there is a certificate with its key.
+    pub async fn of(builder: Builder, tls: Option<(PathBuf, PathBuf)>) -> Self {
         let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
-        let builder = TestEdge::builder().route("a", url);
+        let credentials = builder.credentials();
         let underway = builder.underway();
         let (gateway, store) = builder.build(Arc::new(AtomicBool::new(false)));
         let mut conf = ServerConf { threads: 1, grace_period_seconds: Some(0), ..ServerConf::default() };
@@ -69,7 +76,7 @@ impl RunningServer {
         })
         .await
         .expect("it listens");
-        Self { address, store, underway, stop, thread: Some(thread) }
+        Self { address, store, credentials, underway, stop, thread: Some(thread) }
     }
 }
 

@@ -107,9 +107,6 @@ fn passes(name: &HeaderName) -> bool {
 }
 
 /// Reads the body of a request that may have to be sent again.
-///
-/// Pingora hands the body to `request_body_filter` once and whole if the end of it lies in its own buffer of 64 KiB, so
-/// recording begins no earlier than that; what the buffer holds does not matter, since the filter puts the kept body in.
 pub async fn buffer_for_replay(session: &mut Session) -> Result<Bytes, ReadError> {
     let length = limits::content_length(session);
     if length.is_some_and(|length| length > limits::REPLAY_BODY) {
@@ -119,13 +116,10 @@ pub async fn buffer_for_replay(session: &mut Session) -> Result<Bytes, ReadError
     let (mut only, mut body) = (Bytes::new(), BytesMut::new());
     loop {
         let read = only.len() + body.len();
-        if length.is_none_or(|length| length.saturating_sub(read) <= PINGORA_BUFFER) {
-            session.enable_retry_buffering();
-        }
         match tokio::time::timeout(limits::BODY_SILENCE, session.read_request_body()).await {
             Err(_elapsed) => return Err(ReadError::Failed(Failure::BodyTooSlow)),
             Ok(Err(error)) => return Err(ReadError::Broken(error)),
-            Ok(Ok(None)) => break,
+            Ok(Ok(None)) => return Ok(if body.is_empty() { only } else { body.freeze() }),
             Ok(Ok(Some(part))) if read + part.len() > limits::REPLAY_BODY => {
                 return Err(ReadError::Failed(Failure::BodyTooLarge));
             }
@@ -136,11 +130,6 @@ pub async fn buffer_for_replay(session: &mut Session) -> Result<Bytes, ReadError
             }
         }
     }
-    let body = if body.is_empty() { only } else { body.freeze() };
-    if !body.is_empty() && session.get_retry_buffer().is_none() {
-        return Err(ReadError::Failed(Failure::LengthRequired));
-    }
-    Ok(body)
 }
 
 /// The longest silence to tolerate of the upstream of this request.
@@ -176,8 +165,8 @@ static PASSED: [HeaderName; 14] = [
     HeaderName::from_static("baggage"),
 ];
 
-/// Pingora's `BODY_BUF_LIMIT`.
-pub const PINGORA_BUFFER: usize = 64 * 1024;
+/// How much of a body an HTTP/2 upstream takes before it reads any (RFC 9113 section 6.9.2).
+pub const HTTP2_WINDOW: usize = 65_535;
 
 #[cfg(test)]
 mod tests {

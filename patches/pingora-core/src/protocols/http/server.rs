@@ -686,6 +686,15 @@ impl Session {
         }
     }
 
+    /// Send this body upstream in place of what the retry buffer holds. HTTP/1 and HTTP/2 only.
+    pub fn set_retry_body(&mut self, body: Bytes) {
+        match self {
+            Self::H1(s) => s.set_retry_body(body),
+            Self::H2(s) => s.set_retry_body(body),
+            Self::Subrequest(_) | Self::Custom(_) => {}
+        }
+    }
+
     /// Read body (same as `read_request_body()`) or pending forever until downstream
     /// terminates the session.
     pub async fn read_body_or_idle(&mut self, no_body_expected: bool) -> Result<Option<Bytes>> {
