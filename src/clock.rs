@@ -51,6 +51,12 @@ impl Timestamp {
         now < self.plus(span) && self < now.plus(span)
     }
 
+    /// Whether this moment, the end of something that lasts `span` at most, is still to come. One that is further away was
+    /// set before the clock was set back, and counts as over.
+    pub fn is_to_come(self, span: Duration, now: Self) -> bool {
+        now < self && self <= now.plus(span)
+    }
+
     /// How long it is until `later`; zero if `later` has passed.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_millis(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))
@@ -111,6 +117,14 @@ mod tests {
         let before = clone.now();
         clock.advance(Duration::from_secs(3600));
         assert!(before.until(clone.now()) >= Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn an_end_from_before_the_clock_was_set_back_is_over() {
+        let (now, span) = (Timestamp::from_seconds(1_800_000_000), Duration::from_secs(10));
+        let (end, moment) = (now.plus(span), Duration::from_millis(1));
+        assert!(end.is_to_come(span, now) && end.is_to_come(span, end.minus(moment)));
+        assert!(!end.is_to_come(span, end) && !end.is_to_come(span, now.minus(moment)));
     }
 
     #[test]

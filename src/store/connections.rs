@@ -245,6 +245,9 @@ pub trait Connections {
 
     /// Takes the lease `name` for `holder` until `until`, if nobody else holds it at `now`. A holder who takes it again
     /// prolongs it.
+    ///
+    /// All who take a lease of one name take it for as long. So one that ends later than twice that from `now` was taken
+    /// before the clock was set back, and counts as over; the second length is for replicas whose clocks differ.
     async fn take_lease(&self, name: &str, holder: &str, until: Timestamp, now: Timestamp) -> Result<bool>;
 
     /// Gives a lease back, if `holder` still holds it.

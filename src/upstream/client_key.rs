@@ -80,7 +80,7 @@ impl ClientKeys for ClientKey {
         let mut kept = self.kept.lock().await;
         let now = self.clock.now();
         if let Some((key, until)) = &*kept
-            && now < *until
+            && until.is_to_come(BELIEVED, now)
         {
             return Ok(Arc::clone(key));
         }

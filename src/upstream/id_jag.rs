@@ -77,7 +77,8 @@ impl IdJag {
         let name = name(permit, server);
         let now = self.clock.now();
         let is_stale = |kept: &Arc<Kept>| {
-            now >= kept.until || matches!(&kept.outcome, Ok(had) if newer_than.is_some_and(|seen| had.version <= seen))
+            !kept.until.is_to_come(LONGEST, now)
+                || matches!(&kept.outcome, Ok(had) if newer_than.is_some_and(|seen| had.version <= seen))
         };
         self.kept.remove_if(&name, is_stale);
         let kept = match self.kept.get_value_or_guard_async(&name).await {

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use crate::{
     client_documents::{gateway_for, leave, signed_in},
     connect::call,
+    replicas::leave_a_lease,
     support::{Client, Protected, TestGateway, Tokens},
 };
 
@@ -74,15 +75,7 @@ async fn calls_go_on_with_the_good_token_while_a_slow_refresh_is_under_way() {
 #[tokio::test]
 async fn the_lease_of_the_dead_is_not_waited_for_while_the_token_is_good() {
     let (upstream, gateway, client, tokens) = nearly_over().await;
-    let until = gateway.clock.now().plus(Duration::from_secs(30)).as_millis();
-    let subject: String = gateway.database().query_row("SELECT subject FROM grants", [], |row| row.get(0)).unwrap();
-    gateway
-        .database()
-        .execute(
-            "INSERT INTO leases (name, holder, expires_at) VALUES (?1, 'dead', ?2)",
-            (format!("refresh/{subject}/linear"), until),
-        )
-        .unwrap();
+    leave_a_lease(&gateway);
     let answer = tokio::time::timeout(Duration::from_secs(10), call(&client, &tokens.access)).await.expect("at once");
     assert!(is_adas(&answer));
     assert_eq!(upstream.state().refreshes, 0);

@@ -92,23 +92,39 @@ async fn replicas_that_see_the_end_coming_refresh_once() {
     }
 }
 
-/// The lease of a replica that died runs out, and the connection is still there.
-#[tokio::test]
-async fn a_lease_of_a_dead_replica_holds_nobody_up_for_longer_than_it_lasts() {
-    let world = World::start_strict().await;
-    let client = Client::register(&world.gateway).await;
-    let tokens = world.log_in(&client, "ada").await;
-    let subject: String =
-        world.gateway.database().query_row("SELECT subject FROM grants", [], |row| row.get(0)).unwrap();
-    let until = world.gateway.clock.now().plus(Duration::from_secs(30)).as_millis();
-    world
-        .gateway
+/// A lease such as a replica leaves that was killed while it refreshed ada's connection.
+pub fn leave_a_lease(gateway: &TestGateway) {
+    let subject: String = gateway.database().query_row("SELECT subject FROM grants", [], |row| row.get(0)).unwrap();
+    let until = gateway.clock.now().plus(Duration::from_secs(30)).as_millis();
+    gateway
         .database()
         .execute(
             "INSERT INTO leases (name, holder, expires_at) VALUES (?1, 'dead', ?2)",
             (format!("refresh/{subject}/linear"), until),
         )
         .unwrap();
+}
+
+/// The clock ran ten hours ahead when the process was killed.
+#[tokio::test]
+async fn a_lease_of_a_dead_replica_ends_when_the_clock_is_set_back() {
+    let world = World::start_strict().await;
+    let client = Client::register(&world.gateway).await;
+    let tokens = world.log_in(&client, "ada").await;
+    leave_a_lease(&world.gateway);
+    world.upstream.clock.advance(Duration::from_secs(16 * 60));
+    world.gateway.clock.set_back(Duration::from_hours(10));
+    let (status, answer) = call_at(&world.gateway, &client, &tokens.access).await;
+    assert_eq!((status, &answer["result"]), (StatusCode::OK, &json!({})));
+}
+
+/// The lease of a replica that died runs out, and the connection is still there.
+#[tokio::test]
+async fn a_lease_of_a_dead_replica_holds_nobody_up_for_longer_than_it_lasts() {
+    let world = World::start_strict().await;
+    let client = Client::register(&world.gateway).await;
+    let tokens = world.log_in(&client, "ada").await;
+    leave_a_lease(&world.gateway);
     world.upstream.clock.advance(Duration::from_secs(16 * 60));
     world.gateway.clock.advance(Duration::from_secs(31));
     let (status, answer) = call_at(&world.gateway, &client, &tokens.access).await;

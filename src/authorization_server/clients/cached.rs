@@ -89,7 +89,7 @@ impl<T> Slot<T> {
 
     fn fresh(&self, now: Timestamp) -> Option<Arc<T>> {
         let state = self.read();
-        (now < state.refresh_at).then(|| Arc::clone(&state.document))
+        state.refresh_at.is_to_come(MAX_LIFETIME, now).then(|| Arc::clone(&state.document))
     }
 
     async fn load<E: fmt::Display>(

@@ -36,7 +36,9 @@ impl<T> Kept<T> {
         let attempts = {
             let state = self.read();
             match &state.last {
-                Some(Ok(document)) if self.clock.now() < state.refresh_at => return Ok(Arc::clone(document)),
+                Some(Ok(document)) if state.refresh_at.is_to_come(LIFETIME, self.clock.now()) => {
+                    return Ok(Arc::clone(document));
+                }
                 _ => state.attempts,
             }
         };

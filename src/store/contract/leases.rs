@@ -4,6 +4,7 @@ on_every_store!(
     of_32_that_take_a_lease_one_wins,
     of_32_that_take_over_an_expired_lease_one_wins,
     a_lease_is_held_until_its_end,
+    a_lease_from_before_the_clock_was_set_back_is_over,
     a_holder_prolongs_its_lease,
     a_lease_given_back_is_free,
     nobody_gives_back_the_lease_of_another,
@@ -38,6 +39,23 @@ async fn a_lease_is_held_until_its_end(home: Home) {
     assert!(!store.take_lease("lease", "second", end.plus(SECOND), end.minus(SECOND)).await.unwrap());
     assert!(store.take_lease("lease", "second", end.plus(SECOND), end).await.unwrap());
     assert!(!store.take_lease("lease", "first", end.plus(SECOND), end).await.unwrap());
+}
+
+/// Clocks of replicas differ a little; one that ran hours ahead when its process was killed must not hold for hours.
+async fn a_lease_from_before_the_clock_was_set_back_is_over(home: Home) {
+    let (store, length) = (home.store().await, 30 * SECOND);
+    let set_back = |by| (NOW.minus(by).plus(length), NOW.minus(by));
+    assert!(store.take_lease("lease", "first", NOW.plus(length), NOW).await.unwrap());
+    for by in [SECOND, length] {
+        let (end, now) = set_back(by);
+        assert!(!store.take_lease("lease", "second", end, now).await.unwrap(), "{by:?}");
+    }
+    for by in [length + SECOND / 1000, 10_000 * SECOND] {
+        let (end, now) = set_back(by);
+        assert!(store.take_lease("lease", "second", end, now).await.unwrap(), "{by:?}");
+        store.release_lease("lease", "second").await.unwrap();
+        assert!(store.take_lease("lease", "first", NOW.plus(length), NOW).await.unwrap());
+    }
 }
 
 async fn a_holder_prolongs_its_lease(home: Home) {

@@ -246,7 +246,8 @@ impl Connections for PostgresStore {
             &self.pool,
             "INSERT INTO leases (name, holder, expires_at) VALUES ($1, $2, $3)
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at
-             WHERE leases.holder = excluded.holder OR leases.expires_at <= $4",
+             WHERE leases.holder = excluded.holder OR leases.expires_at <= $4
+                OR leases.expires_at > excluded.expires_at + (excluded.expires_at - $4)",
             &[&name, &holder, &until, &now],
         )
         .await?;

@@ -352,7 +352,7 @@ struct Kept {
 impl Kept {
     /// A challenge that says something else than the one before asks for a new look.
     fn serves(&self, hint: Option<&Hint>, now: Timestamp) -> bool {
-        now < self.until && hint.is_none_or(|hint| *hint == self.hint)
+        self.until.is_to_come(TTL, now) && hint.is_none_or(|hint| *hint == self.hint)
     }
 }
 

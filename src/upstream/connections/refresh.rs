@@ -49,7 +49,7 @@ impl Connections {
     /// Begins a refresh that nobody waits for, because the token at hand is good; none if one is under way, or was begun in
     /// vain a moment ago.
     pub(super) fn refresh_ahead(self: &Arc<Self>, key: &ConnectionKey, settings: &Arc<OauthSettings>, seen: i64) {
-        let resting = self.warm.not_before(key).is_some_and(|not_before| self.clock.now() < not_before);
+        let resting = self.pause_until(key, self.clock.now()).is_some();
         // Where the list is being changed, the next call looks again.
         let busy = self.refreshing.try_lock().map_or(true, |refreshing| refreshing.contains_key(key));
         if resting || busy {
@@ -107,9 +107,8 @@ impl Connections {
                 return Ok(current);
             }
             let now = self.clock.now();
-            let paused = |end: &Timestamp| now < *end && *end <= now.plus(LONGEST_PAUSE);
-            if let Some(not_before) = self.warm.not_before(key).filter(paused) {
-                return Err(NoCredential::Unavailable { retry_after: now.until(not_before) });
+            if let Some(end) = self.pause_until(key, now) {
+                return Err(NoCredential::Unavailable { retry_after: now.until(end) });
             }
             let asked = Instant::now();
             match self.store.take_lease(&lease, &self.holder, now.plus(LEASE), now).await {
@@ -127,6 +126,11 @@ impl Connections {
             tracing::debug!(upstreamServerId = %key.upstream_id, %error, "a lease runs out by itself");
         }
         result
+    }
+
+    /// When the pause after a refresh that could not be answered ends, if it has not.
+    fn pause_until(&self, key: &ConnectionKey, now: Timestamp) -> Option<Timestamp> {
+        self.warm.not_before(key).filter(|end| end.is_to_come(LONGEST_PAUSE, now))
     }
 
     async fn refresh_with_lease(
