@@ -11,7 +11,9 @@ use anyhow::Context;
 use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use super::{admins::Admins, analytics::Analytics, endpoints::OwnEndpoints, key_file, policy, tools::Tools};
+use super::{
+    admins::Admins, analytics::Analytics, endpoints::OwnEndpoints, key_file, landing::Landing, policy, tools::Tools,
+};
 use crate::{
     authorization_server::{self, AuthorizationServer},
     clock::Clock,
@@ -174,11 +176,16 @@ pub(super) fn setup(config: &Config, shared: &Shared, key_ring: &Arc<KeyRing>) -
                 changes: Arc::clone(changes),
                 clock: clock.clone(),
             },
+            landing: Landing {
+                base_path: base_path.clone(),
+                identity: Arc::clone(&identity),
+                routes: Arc::clone(&routes),
+                policies: Arc::clone(&policies),
+            },
             base_path,
             authorization_server,
             identity,
             connect,
-            routes: Arc::clone(&routes),
             throttle: Arc::clone(throttle),
         }),
         resource_server: ResourceServer::with_claims(store, changes, policy::claim_paths(config)?, clock.clone()),

@@ -3,19 +3,18 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::{Method, StatusCode};
+use http::Method;
 
 use super::{
     analytics::{ADMIN, Analytics},
+    landing::{self, Landing},
     tools::{TOOLS, Tools},
 };
 use crate::{
     authorization_server::{self, AuthorizationServer},
-    identity::{self, Identity, page_response},
-    pages::{Landing, LandingRoute, safe_text},
+    identity::{self, Identity},
     proxy::Endpoints,
     registry::{self, Registry},
-    routes::Routes,
     throttle::{Door, Throttle},
     upstream::{
         client_document,
@@ -30,7 +29,7 @@ pub(super) struct OwnEndpoints {
     pub(super) authorization_server: AuthorizationServer,
     pub(super) identity: Arc<Identity>,
     pub(super) connect: Arc<Connect>,
-    pub(super) routes: Arc<Routes>,
+    pub(super) landing: Landing,
     pub(super) analytics: Analytics,
     pub(super) tools: Tools,
     pub(super) registry: Registry,
@@ -64,12 +63,12 @@ impl Endpoints for OwnEndpoints {
             return self.connect.answer(&request.path, &request).await;
         }
         let endpoint = self.base_path.endpoint(&request.path).unwrap_or_default();
-        let door = door(endpoint).filter(|_| request.method != Method::OPTIONS);
+        let door = door(endpoint, &request).filter(|_| request.method != Method::OPTIONS);
         if let Some(refusal) = door.and_then(|door| self.throttle.refuse(door, &request)) {
             return refusal;
         }
         match endpoint {
-            "/" => self.landing(&request),
+            "/" => self.landing.answer(&request).await,
             ADMIN => self.analytics.answer(&request).await,
             TOOLS => self.tools.answer(&request).await,
             endpoint if registry::is_endpoint(endpoint) => self.registry.answer(endpoint, &request),
@@ -81,9 +80,9 @@ impl Endpoints for OwnEndpoints {
 }
 
 /// What an endpoint is limited as.
-fn door(endpoint: &str) -> Option<Door> {
+fn door(endpoint: &str, request: &Request) -> Option<Door> {
     match endpoint {
-        "/" => None,
+        "/" => landing::asks_for_sign_in(request).then_some(Door::Login),
         endpoint if registry::is_endpoint(endpoint) => None,
         authorization_server::REGISTER => Some(Door::Registration),
         authorization_server::TOKEN | authorization_server::REVOKE => Some(Door::Token),
@@ -91,24 +90,5 @@ fn door(endpoint: &str) -> Option<Door> {
         ADMIN | TOOLS => Some(Door::Connect),
         endpoint if connect::is_endpoint(endpoint) => Some(Door::Connect),
         _ => Some(Door::Authorization),
-    }
-}
-
-impl OwnEndpoints {
-    /// What a person sees who opens the gateway itself.
-    fn landing(&self, request: &Request) -> Response {
-        if request.method != Method::GET {
-            return Response::method_not_allowed(&request.id, "GET, HEAD");
-        }
-        let routes = self
-            .routes
-            .iter()
-            .map(|route| LandingRoute {
-                title: safe_text(&route.title),
-                name: route.operation_id.clone(),
-                url: format!("{}{}", request.origin, route.path),
-            })
-            .collect();
-        page_response(&Landing { routes }, StatusCode::OK)
     }
 }

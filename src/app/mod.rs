@@ -11,6 +11,7 @@ mod hearing;
 mod housekeeping;
 mod identity_provider;
 mod key_file;
+mod landing;
 mod leaving;
 mod observe;
 mod percentile;

@@ -1,6 +1,6 @@
 //! The page at the root: what this is, and how to connect to it.
 
-use super::{FormAction, Page, SafeText};
+use super::{FormAction, LocalHref, Page, SafeText, User};
 
 /// Lists the routes with their MCP URLs.
 #[derive(askama::Template)]
@@ -8,6 +8,12 @@ use super::{FormAction, Page, SafeText};
 pub struct Landing {
     /// The routes, in the order of the configuration.
     pub routes: Vec<LandingRoute>,
+    /// Who looks, if that is known.
+    pub user: Option<User>,
+    /// Where a stranger signs in.
+    pub sign_in: LocalHref,
+    /// Where somebody who is known signs out.
+    pub sign_out: LocalHref,
 }
 
 /// A route as a newcomer needs it.

@@ -39,7 +39,7 @@ pub(super) fn all() -> Vec<(&'static str, String)> {
         ("message-notice", message().render()),
         ("message-done", message_of_success().render()),
         ("landing", landing().render()),
-        ("landing-empty", Landing { routes: vec![] }.render()),
+        ("landing-empty", landing_without_addresses().render()),
     ]
 }
 
@@ -384,7 +384,17 @@ fn landing() -> Landing {
         name: name.into(),
         url: format!("https://gateway.example.com/mcp/{name}"),
     };
-    Landing { routes: vec![route("Linear", "linear-v1"), route("Engineering tools", "engineering")] }
+    Landing {
+        routes: vec![route("Linear", "linear-v1"), route("Engineering tools", "engineering")],
+        user: None,
+        sign_in: LocalHref::new("/?sign-in"),
+        sign_out: LocalHref::new("/oauth/logout"),
+    }
+}
+
+fn landing_without_addresses() -> Landing {
+    let user = Some(User { name: safe_text("Ada Lovelace"), email: None });
+    Landing { routes: Vec::new(), user, ..landing() }
 }
 
 fn upstream(name: &str, scopes: &[&str], state: UpstreamState) -> Upstream {

@@ -8,6 +8,7 @@ import path from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { answers, Gateway, isProtected, secretsIn, secretsOf } from './lib/gateway.mjs';
 import { Child, drive, freePort, PYTHON, PYTHON_MCP_V1 } from './lib/processes.mjs';
+import { checkRegistry } from './lib/registry.mjs';
 
 const binary = process.env.SALLYPORT_BIN && path.resolve(process.env.SALLYPORT_BIN);
 const chromium = existsSync(process.env.CHROMIUM ?? '/usr/bin/chromium');
@@ -41,6 +42,7 @@ suite('SQLite and oidc-provider (RS256)', { provider: 'oidc-provider', servers: 
   walks(gateway, 'Python SDK 1.x, everything', 'everything', PY_V1);
   walks(gateway, 'Rust SDK, everything', 'everything', RMCP);
   walks(gateway, 'Rust SDK, revision 2026-07-28', 'modern', [...RMCP, '--era', 'modern']);
+  test('the registry, by the schema of its API', () => checkRegistry(gateway().origin, ['everything', 'fastmcp', 'fastmcp-stateless', 'modern']));
   walks(gateway, 'MCP Inspector, command line', 'everything', program('inspector'));
   walks(gateway, 'mcp-remote', 'everything', program('mcp-remote'));
   walks(gateway, 'a real Chromium without scripts', 'fastmcp', [...TS_V1, ...inChromium('oidc-provider')], { skip: !chromium && 'no Chromium' });

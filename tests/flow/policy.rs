@@ -5,7 +5,7 @@ use std::process::Command;
 use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
 
-use crate::support::{Browser, Client, TestGateway};
+use crate::support::{Browser, Client, TestGateway, choose_user};
 
 fn changes(upstream: &str) -> Value {
     json!({"routes": [
@@ -65,6 +65,54 @@ async fn a_route_that_is_not_for_somebody_ends_at_the_consent_page() {
     assert_eq!(gateway.upstream.seen().len(), 0);
     let elsewhere = client.log_in("/mcp/two", "bob").await;
     assert_eq!(client.call("/mcp/two", &elsewhere.access).await.status(), StatusCode::OK);
+}
+
+/// Who may not use a route does not learn its name from a page of ours.
+#[tokio::test]
+async fn the_first_page_shows_what_is_for_whoever_looks() {
+    let mut gateway = TestGateway::start().await;
+    let url = gateway.upstream.url("/one");
+    gateway.restart_with(changes(&url));
+    let (limited, open) = ("Route One", "/mcp/two");
+    let stranger = reqwest::get(gateway.url("/")).await.unwrap().text().await.unwrap();
+    assert!(stranger.contains(open) && !stranger.contains(limited) && !stranger.contains("/mcp/one"), "{stranger}");
+    assert!(stranger.contains("Sign in"));
+    for (user, sees) in [("ada", true), ("bob", false)] {
+        let mut browser = Browser::new(&gateway.origin);
+        let page = browser.open(&gateway.url("/")).await;
+        let chooser = browser.open(&gateway.url(&page.link("Sign in"))).await;
+        let page = choose_user(&mut browser, chooser, user).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.html.contains(open) && page.html.contains(&format!("<bdi>{user}")), "{}", page.html);
+        assert_eq!((page.html.contains(limited), page.html.contains("/mcp/one")), (sees, sees), "{user}");
+        let again = browser.open(&gateway.url("/")).await;
+        assert_eq!(again.html, page.html, "the browser is known from now on");
+    }
+    // Nothing is to be seen of how many there are: with one route less a stranger sees the same page.
+    let mut without = changes(&url);
+    without["routes"].as_array_mut().unwrap().remove(0);
+    gateway.restart_with(without);
+    assert_eq!(reqwest::get(gateway.url("/")).await.unwrap().text().await.unwrap(), stranger);
+}
+
+/// The same on the page of one's connections.
+#[tokio::test]
+async fn services_of_routes_that_are_not_for_somebody_are_not_offered() {
+    let mut gateway = TestGateway::start().await;
+    let url = gateway.upstream.url("/one");
+    let upstream = |id: &str| json!({"url": url, "id": id, "displayName": id, "authMode": "user-key"});
+    gateway.restart_with(json!({"routes": [
+        {"path": "/mcp/one", "operationId": "one", "upstream": upstream("secret-service"),
+         "access": {"allow": [{"claim": "sub", "anyOf": ["ada"]}]}},
+        {"path": "/mcp/two", "operationId": "two", "upstream": upstream("open-service")},
+    ]}));
+    for (user, sees) in [("ada", true), ("bob", false)] {
+        let mut browser = Browser::new(&gateway.origin);
+        let chooser = browser.open(&gateway.url("/account")).await;
+        let page = choose_user(&mut browser, chooser, user).await;
+        assert!(page.html.contains("open-service"), "{}", page.html);
+        assert_eq!(page.html.contains("secret-service"), sees, "{user}");
+    }
 }
 
 #[tokio::test]

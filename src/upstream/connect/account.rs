@@ -48,7 +48,12 @@ impl Connect {
             if seen.contains(&key) || (key.owner == Owner::Shared && !self.is_admin(signed_in.user())) {
                 continue;
             }
-            connections.push(self.connection(signed_in, route, &key).await?);
+            let connection = self.connection(signed_in, route, &key).await?;
+            let missing = matches!(connection.state, ConnectionState::NotConnected { .. });
+            if missing && !self.settings.policies.may_use(&route.operation_id, &signed_in.user().claims) {
+                continue;
+            }
+            connections.push(connection);
             seen.push(key);
         }
         let mut applications = Vec::new();
