@@ -3,8 +3,8 @@
 #
 #   upgrade.sh [--or-reload] [CONFIG]          default: $SALLYPORT_CONFIG, else conf/sallyport.yaml
 #
-# With --or-reload a process that runs the very program on disk is only told to read its configuration anew (SIGHUP), whose
-# outcome is in its log.
+# With --or-reload a process that runs the very program on disk is only told to read its configuration anew (SIGHUP). Ends
+# with 1 if the process refused it and keeps to the configuration before.
 #
 # The configuration needs server.pidFile and server.upgradeSocket. The program is $SALLYPORT, else sallyport on the PATH.
 # The old process is asked to leave only after the new one is ready to take its listeners; it stays otherwise. The new
@@ -33,8 +33,16 @@ socket=$(value 'upgrade socket')
 old=$(cat "$pid_file" 2>/dev/null) || fail "$pid_file cannot be read; is the gateway running?"
 kill -0 "$old" 2>/dev/null || fail "process $old of $pid_file does not run"
 if [[ -n $or_reload && "/proc/$old/exe" -ef $(command -v "$program") ]]; then
+    rm -f "$socket.reload"
     kill -HUP "$old"
-    echo "upgrade: process $old was told to read its configuration anew; see its log"
+    for _ in $(seq 600); do
+        [[ -e $socket.reload ]] && break
+        kill -0 "$old" 2>/dev/null || fail "process $old has ended; see its log"
+        sleep 0.05
+    done
+    outcome=$(cat "$socket.reload" 2>/dev/null) || fail "process $old has not read its configuration for half a minute; see its log"
+    [[ $outcome == reloaded ]] || fail "process $old keeps to the configuration before: $outcome"
+    echo "upgrade: process $old has read its configuration anew"
     exit
 fi
 

@@ -1,6 +1,8 @@
 //! SIGHUP: the configuration is read anew, and holds as a whole or not at all.
 
 use std::{
+    fs,
+    path::PathBuf,
     ptr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -59,15 +61,19 @@ impl BackgroundService for Reload {
             }
             let inner = Arc::clone(&self.inner);
             // It reads files, and what it makes ready is made ready at its own pace.
-            match spawn_blocking(move || inner.reload()).await {
-                Ok(Ok(Some(changed))) => self.end_streams(changed),
-                Ok(Ok(None)) => {}
-                Ok(Err(error)) => tracing::error!(
+            let outcome = match spawn_blocking(move || inner.reload()).await {
+                Ok(outcome) => outcome.map_err(|error| format!("{error:#}")),
+                Err(error) => Err(error.to_string()),
+            };
+            self.inner.tell(outcome.as_ref().err());
+            match outcome {
+                Ok(Some(changed)) => self.end_streams(changed),
+                Ok(None) => {}
+                Err(error) => tracing::error!(
                     event = "mcp_config_reload_refused",
-                    error = format!("{error:#}"),
+                    error,
                     "the configuration cannot be used; the one before holds"
                 ),
-                Err(error) => tracing::error!(event = "mcp_config_reload_refused", %error, "the reload failed"),
             }
         }
     }
@@ -133,6 +139,20 @@ impl Inner {
         );
         *running = Running { config, key_ring };
         Ok((!changed.is_empty()).then_some(Changed { operation_ids: changed, now: routes }))
+    }
+
+    /// Leaves a note beside the upgrade socket for `conf/upgrade.sh`, since a signal has no answer.
+    fn tell(&self, refused: Option<&String>) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(socket) = &running.config.server.upgrade_socket else { return };
+        let beside = |suffix| PathBuf::from(format!("{}{suffix}", socket.display()));
+        let text = refused.map_or_else(|| "reloaded\n".to_owned(), |why| format!("refused: {why}\n"));
+        // Whoever waits for it finds it whole.
+        let told =
+            fs::write(beside(".reload.new"), text).and_then(|()| fs::rename(beside(".reload.new"), beside(".reload")));
+        if let Err(error) = told {
+            tracing::warn!(%error, "what became of a reload cannot be noted beside server.upgradeSocket");
+        }
     }
 }
 

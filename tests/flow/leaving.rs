@@ -325,19 +325,25 @@ async fn a_process_without_a_successor_serves_on() {
 }
 
 #[tokio::test]
-async fn a_process_of_the_same_program_is_told_to_read_its_configuration() {
+async fn a_process_of_the_same_program_is_told_to_read_its_configuration_and_says_whether_it_did() {
     let old = Upgradable::start().await;
     let client = Client::register(&old.gateway).await;
     let tokens = client.log_in("/mcp/one", "ada").await;
     let first = old.pid();
     let sound = std::fs::read_to_string(old.config()).unwrap();
-    std::fs::write(old.config(), sound.replace("\"identity\"", "\"identitee\"")).unwrap();
-    assert!(!old.script(&["--or-reload"]).status.success());
-    std::fs::write(old.config(), sound.replace("/mcp/one", "/mcp/renamed")).unwrap();
-    assert!(old.script(&["--or-reload"]).status.success(), "{}", old.log());
-    let begun = Instant::now();
-    while client.call("/mcp/one", &tokens.access).await.status() != StatusCode::NOT_FOUND {
-        assert!(begun.elapsed() < SOON);
+    let renamed = sound.replace("/mcp/one", "/mcp/renamed");
+    let unfollowable = renamed.replace("\"gracePeriodSeconds\":20", "\"gracePeriodSeconds\":21");
+    for (unfit, told) in [
+        (renamed.replace("\"identity\"", "\"identitee\""), "cannot be used"),
+        (unfollowable, "refused: server.gracePeriodSeconds cannot change"),
+    ] {
+        std::fs::write(old.config(), unfit).unwrap();
+        assert!(!old.script(&["--or-reload"]).status.success());
+        assert!(old.log().contains(told), "{}", old.log());
+        assert_eq!(client.call("/mcp/one", &tokens.access).await.status(), StatusCode::OK);
     }
+    std::fs::write(old.config(), renamed).unwrap();
+    assert!(old.script(&["--or-reload"]).status.success(), "{}", old.log());
+    assert_eq!(client.call("/mcp/one", &tokens.access).await.status(), StatusCode::NOT_FOUND);
     assert_eq!(old.pid(), first);
 }
