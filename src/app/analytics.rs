@@ -100,7 +100,7 @@ impl Analytics {
             user: User { name: safe_text(signed_in.name()), email: None },
             sign_out: LocalHref::new(&self.admins.identity.sign_out_path()),
             tools: LocalHref::new(&self.base_path.path(TOOLS)),
-            waiting: self.store.tool_changes(100).await?.len(),
+            waiting: self.store.waiting_tools().await?,
             health: health(&lately),
             ranges: RANGES
                 .iter()

@@ -91,6 +91,9 @@ pub trait ToolPins {
     /// The changes that wait for a decision, the latest first, at most so many.
     async fn tool_changes(&self, limit: usize) -> Result<Vec<ToolChange>>;
 
+    /// How many changes wait for a decision.
+    async fn waiting_tools(&self) -> Result<usize>;
+
     /// Decides about the change with this digest: its definition counts from now on, or it is forgotten. False if that is
     /// not what waits.
     async fn decide_tool(&self, decision: &ToolDecision, changed: &Digest) -> Result<bool>;

@@ -48,5 +48,6 @@ mod together;
 mod token;
 mod token_refresh;
 mod tools;
+mod tools_together;
 mod upstream_quirks;
 mod user_key;

@@ -23,20 +23,20 @@ use crate::{
 };
 
 /// Two replicas. The first has the origin at which clients reach either.
-struct Replicas {
-    first: TestGateway,
+pub struct Replicas {
+    pub first: TestGateway,
     second: TestGateway,
     /// Where each of them listens.
-    addresses: [SocketAddr; 2],
+    pub addresses: [SocketAddr; 2],
     _logs: [Log; 2],
     /// Names their connections at the database.
     name: String,
-    database: TestDatabase,
+    pub database: TestDatabase,
 }
 
 impl Replicas {
     /// Starts them, with `changes` in the configuration of both.
-    async fn start(changes: Value) -> Self {
+    pub async fn start(changes: Value) -> Self {
         let database = TestDatabase::create().await;
         let front = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", front.local_addr().unwrap());

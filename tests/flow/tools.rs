@@ -30,7 +30,7 @@ fn is_listed(answer: &Value) -> bool {
     !answer["result"]["tools"].as_array().unwrap().is_empty()
 }
 
-async fn admin(gateway: &TestGateway, name: &str) -> (Browser, Page) {
+pub async fn admin(gateway: &TestGateway, name: &str) -> (Browser, Page) {
     let mut browser = Browser::new(&gateway.origin);
     let chooser = browser.open(&gateway.url("/admin/tools")).await;
     let page = choose_user(&mut browser, chooser, name).await;
@@ -38,7 +38,7 @@ async fn admin(gateway: &TestGateway, name: &str) -> (Browser, Page) {
 }
 
 /// The page once it says so.
-async fn saying(gateway: &TestGateway, browser: &mut Browser, text: &str) -> Page {
+pub async fn saying(gateway: &TestGateway, browser: &mut Browser, text: &str) -> Page {
     let begun = Instant::now();
     loop {
         let page = browser.open(&gateway.url("/admin/tools")).await;
@@ -51,7 +51,7 @@ async fn saying(gateway: &TestGateway, browser: &mut Browser, text: &str) -> Pag
 }
 
 /// The form of the first change with this decision.
-fn form(page: &Page, decision: &str) -> Vec<(String, String)> {
+pub fn form(page: &Page, decision: &str) -> Vec<(String, String)> {
     let fits = |form: &&Vec<(String, String)>| form.contains(&("decision".to_owned(), decision.to_owned()));
     page.forms().iter().find(fits).expect("a form").clone()
 }

@@ -219,6 +219,10 @@ impl ToolPins for FakeStore {
         Self::nothing()
     }
 
+    async fn waiting_tools(&self) -> Result<usize> {
+        Self::nothing()
+    }
+
     async fn tool_changes(&self, _: usize) -> Result<Vec<ToolChange>> {
         Self::nothing()
     }

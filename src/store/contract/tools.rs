@@ -41,6 +41,7 @@ async fn the_first_definition_counts_and_another_one_waits(home: Home) {
         ToolPin { operation_id: operation_id.clone(), tool: tool.clone(), accepted: one.digest, changed: None };
     assert_eq!(pin(&*store).await, expected);
     assert!(store.tool_changes(9).await.unwrap().is_empty());
+    assert_eq!(store.waiting_tools().await.unwrap(), 0);
 
     assert_eq!(store.see_tool(&two, NOW.plus(SECOND)).await.unwrap(), Sighting::Changed);
     assert_eq!(store.see_tool(&two, NOW.plus(2 * SECOND)).await.unwrap(), Sighting::Known);
@@ -57,6 +58,7 @@ async fn the_first_definition_counts_and_another_one_waits(home: Home) {
     };
     assert_eq!(store.tool_changes(9).await.unwrap(), [change]);
     assert!(store.tool_changes(0).await.unwrap().is_empty());
+    assert_eq!(store.waiting_tools().await.unwrap(), 1);
     assert_eq!(store.see_tool(&seen("é", "three"), NOW).await.unwrap(), Sighting::Changed);
     assert_eq!(pin(&*store).await.changed, Some(Digest::of("three")));
 }

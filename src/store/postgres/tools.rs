@@ -47,6 +47,12 @@ impl ToolPins for PostgresStore {
         .await
     }
 
+    async fn waiting_tools(&self) -> Result<usize> {
+        let sql = "SELECT count(*) AS waiting FROM tool_pins WHERE changed IS NOT NULL";
+        let waiting: i64 = first(&self.pool, sql, &[], |row| column(row, "waiting")).await?.unwrap_or(0);
+        Ok(usize::try_from(waiting).unwrap_or(0))
+    }
+
     async fn decide_tool(&self, decision: &ToolDecision, changed: &Digest) -> Result<bool> {
         let sql = if decision.accepted { ACCEPT } else { KEEP };
         let params: [&(dyn ToSql + Sync); 5] =

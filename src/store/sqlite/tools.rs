@@ -54,6 +54,14 @@ impl ToolPins for SqliteStore {
         .await
     }
 
+    async fn waiting_tools(&self) -> Result<usize> {
+        let sql = "SELECT count(*) AS waiting FROM tool_pins WHERE changed IS NOT NULL";
+        let waiting: i64 = self
+            .read(move |connection| Ok(first(connection, sql, [], |row| column(row, "waiting"))?.unwrap_or(0)))
+            .await?;
+        Ok(usize::try_from(waiting).unwrap_or(0))
+    }
+
     async fn decide_tool(&self, decision: &ToolDecision, changed: &Digest) -> Result<bool> {
         let (decision, changed) = (decision.clone(), *changed);
         self.write(move |connection| {

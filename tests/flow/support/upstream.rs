@@ -1,6 +1,9 @@
 //! An MCP server that answers everything alike and remembers what it saw.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -11,7 +14,13 @@ use tokio::{
 pub struct Upstream {
     address: std::net::SocketAddr,
     seen: Arc<Mutex<Vec<String>>>,
-    result: Arc<Mutex<String>>,
+    result: Arc<Mutex<Results>>,
+}
+
+/// What answers have as their result: for whoever asks in a language, and for everybody else.
+struct Results {
+    of_languages: HashMap<&'static str, String>,
+    else_: String,
 }
 
 impl Upstream {
@@ -20,7 +29,7 @@ impl Upstream {
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Vec::new()));
         let record = Arc::clone(&seen);
-        let result = Arc::new(Mutex::new("{}".to_owned()));
+        let result = Arc::new(Mutex::new(Results { of_languages: HashMap::new(), else_: "{}".to_owned() }));
         let answer = Arc::clone(&result);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -36,7 +45,12 @@ impl Upstream {
 
     /// What every answer has as its result from now on.
     pub fn answer_with(&self, result: &serde_json::Value) {
-        *self.result.lock().unwrap() = result.to_string();
+        self.result.lock().unwrap().else_ = result.to_string();
+    }
+
+    /// What every answer in this language has as its result from now on.
+    pub fn answer_in(&self, language: &'static str, result: &serde_json::Value) {
+        self.result.lock().unwrap().of_languages.insert(language, result.to_string());
     }
 
     /// The heads of all requests that arrived.
@@ -45,7 +59,7 @@ impl Upstream {
     }
 }
 
-async fn serve(mut stream: TcpStream, record: Arc<Mutex<Vec<String>>>, result: Arc<Mutex<String>>) {
+async fn serve(mut stream: TcpStream, record: Arc<Mutex<Vec<String>>>, result: Arc<Mutex<Results>>) {
     let mut received = Vec::new();
     loop {
         let end = loop {
@@ -73,8 +87,16 @@ async fn serve(mut stream: TcpStream, record: Arc<Mutex<Vec<String>>>, result: A
             }
         }
         received.drain(..end + length);
+        let language = head.lines().find_map(|line| {
+            line.to_ascii_lowercase().strip_prefix("accept-language:").map(|value| value.trim().to_owned())
+        });
+        let result = {
+            let results = result.lock().unwrap();
+            let of_language = language.and_then(|language| results.of_languages.get(&*language));
+            of_language.unwrap_or(&results.else_).clone()
+        };
         record.lock().unwrap().push(head);
-        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{}}}"#, result.lock().unwrap());
+        let body = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{result}}}"#);
         let answer = format!(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
