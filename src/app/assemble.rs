@@ -211,6 +211,7 @@ pub(super) fn limits(config: &Config) -> proxy::Limits {
             all: limits.connections,
             of_address: limits.connections_per_address,
             proxies: config.server.trusted_proxies.clone(),
+            patience: proxy::Patience::default(),
         },
         of_user: limits.requests_per_user,
         calls_of_route: limits.calls_per_route,

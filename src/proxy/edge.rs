@@ -169,7 +169,7 @@ impl ProxyHttp for Gateway {
         session.set_write_timeout(Some(limits::WRITE));
         let kept = session.as_http1().is_none_or(HttpSession::will_keepalive);
         let draining = self.draining.load(Ordering::Relaxed);
-        session.set_keepalive((kept && !draining).then_some(limits::KEEP_ALIVE));
+        session.set_keepalive((kept && !draining).then(|| self.underway.next_request()));
         Ok(())
     }
 
@@ -424,7 +424,7 @@ impl ProxyHttp for Gateway {
         access::record(&self.telemetry, session, exchange, error);
         exchange.line.answers_in_chunks(false);
         exchange.line.needs_client(true);
-        exchange.line.awaits_within(limits::NEXT_HEAD);
+        exchange.line.awaits_within(Duration::from_secs(self.underway.next_request()) + limits::NEXT_HEAD);
         if let Some(place) = exchange.place.take() {
             place.leave();
         }

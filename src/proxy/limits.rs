@@ -25,11 +25,8 @@ pub const REPLAY_BODY: usize = 4 * 1024 * 1024;
 pub const BODY_SILENCE: Duration = Duration::from_secs(60);
 /// The longest that a client may leave our answer unread.
 pub const WRITE: Duration = Duration::from_secs(60);
-/// How long an idle connection is kept, in seconds.
-pub const KEEP_ALIVE: u64 = 60;
-/// How long a whole head may take after the answer before it: as long as an idle connection is kept, and a little for
-/// what then comes.
-pub const NEXT_HEAD: Duration = Duration::from_secs(KEEP_ALIVE + 10);
+/// How long the head of a further request may take, from when it must have begun to come.
+pub const NEXT_HEAD: Duration = Duration::from_secs(10);
 /// The largest body of a request to a route that is passed on as it comes.
 pub const STREAMED_BODY: usize = 64 * 1024 * 1024;
 /// How many requests to endpoints of ours are worked on at once.

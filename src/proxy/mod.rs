@@ -46,7 +46,7 @@ pub use exchange::Exchange;
 pub use relay::Resolve;
 pub use rules::{CurrentRules, Rules, Setup};
 pub use tls::{Certificate, Error as TlsError};
-pub use underway::{ConnectionLimits, Edge, Limits, Underway};
+pub use underway::{ConnectionLimits, Edge, Limits, Patience, Underway};
 
 use crate::telemetry::{Telemetry, counters::REQUESTS_UNREADABLE};
 
@@ -152,7 +152,7 @@ pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> Edge {
     let mut options = HttpServerOptions::default();
     // CONNECT comes to us only to get our own 405.
     options.allow_connect_method_proxying = true;
-    options.h2_idle_timeout = Some(H2_IDLE);
+    options.h2_idle_timeout = Some(underway.patience().next_stream);
     proxy.server_options = Some(options);
     Edge::new(proxy, &underway)
 }
@@ -197,4 +197,3 @@ const ATTEMPTS: usize = 8;
 /// What a connection reads and writes at once. Pingora's own 64 KiB for reading is memory that most connections never
 /// use, and its 1,460 bytes for writing divide the usual answer into two system calls.
 const BUFFERS: L4BufferSettings = L4BufferSettings { read: Some(8 * 1024), write: Some(16 * 1024) };
-const H2_IDLE: Duration = Duration::from_secs(300);

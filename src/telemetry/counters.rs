@@ -116,6 +116,9 @@ pub static TOOLS_CHANGED: Counter = Counter::new(TOOLS.0, TOOLS.1, Some(("result
 /// Connections of clients that were refused because there were too many.
 pub static CONNECTIONS_REFUSED: Counter =
     Counter::new("sallyport_connections_refused", "Connections of clients beyond server.limits", None);
+/// TLS handshakes of clients that did not end as they should.
+pub static HANDSHAKES_FAILED: Counter =
+    Counter::new("sallyport_tls_handshakes_failed", "TLS handshakes of clients that failed or took too long", None);
 /// Requests that no parser of HTTP takes, or that two would read differently; nothing else is known of them.
 pub static REQUESTS_UNREADABLE: Counter =
     Counter::new("sallyport_requests_unreadable", "Requests that are not valid HTTP/1.1", None);
@@ -124,7 +127,7 @@ pub static REQUESTS_UNREADABLE: Counter =
 pub static OPEN_STREAMS: Gauge = Gauge(AtomicI64::new(0));
 
 /// All counters, those of one name together.
-pub(super) static COUNTERS: [&Counter; 17] = [
+pub(super) static COUNTERS: [&Counter; 18] = [
     &TOKEN_HITS,
     &TOKEN_MISSES,
     &CREDENTIAL_HITS,
@@ -141,5 +144,6 @@ pub(super) static COUNTERS: [&Counter; 17] = [
     &TOOLS_PINNED,
     &TOOLS_CHANGED,
     &CONNECTIONS_REFUSED,
+    &HANDSHAKES_FAILED,
     &REQUESTS_UNREADABLE,
 ];

@@ -171,13 +171,14 @@ async fn a_body_larger_than_what_is_passed_on_is_refused() {
 }
 
 fn with_connections(all: usize, of_address: usize) -> Limits {
-    Limits { connections: ConnectionLimits { all, of_address, proxies: Vec::new() }, ..Limits::default() }
+    Limits { connections: ConnectionLimits { all, of_address, ..ConnectionLimits::default() }, ..Limits::default() }
 }
 
 #[tokio::test]
 async fn a_proxy_that_is_trusted_speaks_for_many() {
     let loopback = IpAddr::from([127, 0, 0, 1]).into();
-    let connections = ConnectionLimits { all: 20, of_address: 1, proxies: vec![loopback] };
+    let connections =
+        ConnectionLimits { all: 20, of_address: 1, proxies: vec![loopback], ..ConnectionLimits::default() };
     let upstream = Upstream::json().await;
     let edge = edge(&upstream, Limits { connections, ..Limits::default() }).await;
     let mut held = Vec::new();

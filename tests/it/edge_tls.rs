@@ -85,12 +85,17 @@ pub async fn serve_as(builder: Builder) -> (RunningServer, Authority) {
 }
 
 pub async fn connect(address: SocketAddr, authority: &Authority, alpn: &[u8]) -> TlsStream<TcpStream> {
-    let mut config = ClientConfig::builder().with_root_certificates(authority.roots()).with_no_client_auth();
-    config.alpn_protocols = vec![alpn.to_vec()];
     let stream = TcpStream::connect(address).await.expect("a connection");
     stream.set_nodelay(true).expect("an open socket");
     let name = ServerName::try_from("gw.example").expect("a name");
-    TlsConnector::from(Arc::new(config)).connect(name, stream).await.expect("a handshake")
+    TlsConnector::from(trusting(authority, alpn)).connect(name, stream).await.expect("a handshake")
+}
+
+/// A client that trusts `authority` and speaks `alpn`.
+pub fn trusting(authority: &Authority, alpn: &[u8]) -> Arc<ClientConfig> {
+    let mut config = ClientConfig::builder().with_root_certificates(authority.roots()).with_no_client_auth();
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Arc::new(config)
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod edge_endpoints;
 mod edge_hostile_http2;
 mod edge_limits;
 mod edge_log;
+mod edge_patience;
 mod edge_tls;
 mod filter_access;
 mod filter_answers;

@@ -24,12 +24,46 @@ pub struct ConnectionLimits {
     pub of_address: usize,
     /// Networks from whose addresses there may be as many as there may be together: proxies speak for many.
     pub proxies: Vec<IpNet>,
+    /// How long each may be waited for.
+    pub patience: Patience,
+}
+
+/// How long a client may leave its connection waiting.
+#[derive(Debug, Clone, Copy)]
+pub struct Patience {
+    /// For the end of the TLS handshake.
+    pub handshake: Duration,
+    /// For the whole head of the first request after it.
+    pub first_head: Duration,
+    /// For the next request over HTTP/1, in whole seconds.
+    pub next_request: Duration,
+    /// For the next request over HTTP/2, while none is under way; it counts as it is when the edge is built.
+    pub next_stream: Duration,
+}
+
+impl Default for ConnectionLimits {
+    fn default() -> Self {
+        Self { all: 20_000, of_address: 1_000, proxies: Vec::new(), patience: Patience::default() }
+    }
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            handshake: Duration::from_secs(10),
+            first_head: Duration::from_secs(30),
+            next_request: Duration::from_secs(60),
+            next_stream: Duration::from_secs(300),
+        }
+    }
 }
 
 /// The connections that are open.
 pub(super) struct Connections {
     limits: Mutex<ConnectionLimits>,
     most: AtomicUsize,
+    /// How many seconds the next request of a connection may take to come.
+    next_request: AtomicU64,
     open: AtomicUsize,
     next: AtomicU64,
     by_address: Mutex<HashMap<IpAddr, usize>>,
@@ -41,12 +75,14 @@ pub(super) struct OpenConnection {
     all: Arc<Connections>,
     address: Option<IpAddr>,
     number: u64,
+    line: Arc<Line>,
 }
 
 impl Connections {
     pub(super) fn new(limits: ConnectionLimits) -> Arc<Self> {
         Arc::new(Self {
             most: AtomicUsize::new(limits.all),
+            next_request: AtomicU64::new(limits.patience.next_request.as_secs()),
             limits: Mutex::new(limits),
             open: AtomicUsize::new(0),
             next: AtomicU64::new(0),
@@ -58,10 +94,21 @@ impl Connections {
     /// Limits connections otherwise from now on; those that are open stay.
     pub(super) fn limit(&self, limits: ConnectionLimits) {
         self.most.store(limits.all, Ordering::Relaxed);
+        self.next_request.store(limits.patience.next_request.as_secs(), Ordering::Relaxed);
         *lock(&self.limits) = limits;
     }
 
-    /// Takes a connection in, unless there are too many.
+    /// How long each may be waited for.
+    pub(super) fn patience(&self) -> Patience {
+        lock(&self.limits).patience
+    }
+
+    /// How many seconds the next request of a connection may take to come.
+    pub(super) fn next_request(&self) -> u64 {
+        self.next_request.load(Ordering::Relaxed)
+    }
+
+    /// Takes a connection in, unless there are too many; its handshake is waited for from here on.
     pub(super) fn open(self: &Arc<Self>, address: Option<IpAddr>, line: &Arc<Line>) -> Option<OpenConnection> {
         let limits = lock(&self.limits);
         let mut by_address = lock(&self.by_address);
@@ -78,9 +125,9 @@ impl Connections {
         }
         self.open.fetch_add(1, Ordering::AcqRel);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        line.awaits_within(FIRST_HEAD_WITHIN);
+        line.awaits_within(limits.patience.handshake);
         self.shard(number).insert(number, Arc::clone(line));
-        Some(OpenConnection { all: Arc::clone(self), address: counted, number })
+        Some(OpenConnection { all: Arc::clone(self), address: counted, number, line: Arc::clone(line) })
     }
 
     /// How many are open.
@@ -108,6 +155,13 @@ impl Connections {
     }
 }
 
+impl OpenConnection {
+    /// The handshake is done, and the head of the first request is waited for.
+    pub(super) fn await_first_head(&self) {
+        self.line.awaits_within(self.all.patience().first_head);
+    }
+}
+
 impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.all.shard(self.number).remove(&self.number);
@@ -129,14 +183,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 const SHARDS: usize = 16;
-const FIRST_HEAD_WITHIN: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn connections(all: usize, of_address: usize) -> Arc<Connections> {
-        Connections::new(ConnectionLimits { all, of_address, proxies: vec!["10.0.0.0/8".parse().unwrap()] })
+        let proxies = vec!["10.0.0.0/8".parse().unwrap()];
+        Connections::new(ConnectionLimits { all, of_address, proxies, ..ConnectionLimits::default() })
     }
 
     fn open(connections: &Arc<Connections>, address: &str) -> Option<OpenConnection> {
@@ -172,13 +226,18 @@ mod tests {
     #[test]
     fn a_head_that_does_not_come_ends_its_connection_and_one_that_came_does_not() {
         let connections = connections(20, 20);
-        let (silent, served) = (Arc::new(Line::default()), Arc::new(Line::default()));
-        let _held = [connections.open(None, &silent).unwrap(), connections.open(None, &served).unwrap()];
+        let lines: [Arc<Line>; 3] = Default::default();
+        let [begun, silent, served] = &lines;
+        let held = lines.each_ref().map(|line| connections.open(None, line).unwrap());
+        held[1..].iter().for_each(OpenConnection::await_first_head);
         served.awaits_nothing();
-        let now = super::super::line::now();
+        let (now, patience) = (super::super::line::now(), connections.patience());
+        let ended = || [begun, silent, served].map(|line| line.ended());
         connections.end_overdue(now);
-        assert_eq!(silent.ended(), None);
-        connections.end_overdue(now + FIRST_HEAD_WITHIN + Duration::from_secs(1));
-        assert_eq!((silent.ended(), served.ended()), (Some(End::Silent), None));
+        assert_eq!(ended(), [None; 3]);
+        connections.end_overdue(now + patience.handshake + Duration::from_secs(1));
+        assert_eq!(ended(), [Some(End::Silent), None, None]);
+        connections.end_overdue(now + patience.first_head + Duration::from_secs(1));
+        assert_eq!(ended(), [Some(End::Silent), Some(End::Silent), None]);
     }
 }

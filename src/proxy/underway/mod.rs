@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-pub use connections::ConnectionLimits;
+pub use connections::{ConnectionLimits, Patience};
 use foldhash::{HashMap, HashMapExt, fast::FixedState};
 use http::Method;
 pub use line::{End, Line};
@@ -53,12 +53,7 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            connections: ConnectionLimits { all: 20_000, of_address: 1_000, proxies: Vec::new() },
-            of_user: 500,
-            calls_of_route: 2_000,
-            streams: 10_000,
-        }
+        Self { connections: ConnectionLimits::default(), of_user: 500, calls_of_route: 2_000, streams: 10_000 }
     }
 }
 
@@ -185,6 +180,16 @@ impl Underway {
         };
         shard.entries.insert(number, entry);
         Ok(Place { table: Arc::clone(self), home, number, logged: false })
+    }
+
+    /// How long clients may leave their connections waiting.
+    pub fn patience(&self) -> Patience {
+        self.connections.patience()
+    }
+
+    /// How many seconds the next request of a connection may take to come.
+    pub fn next_request(&self) -> u64 {
+        self.connections.next_request()
     }
 
     /// Whether there are so many connections that the rest is for people who sign in.

@@ -1,30 +1,33 @@
 //! The application that Pingora's listeners run: the proxy, with a line to every exchange.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{net::IpAddr, pin::Pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use pingora::{
+    Error, ErrorType,
     apps::{HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp},
+    listeners::UninitializedStream,
+    protocols::l4::socket::SocketAddr,
     protocols::{
-        ALPN, Stream,
+        ALPN, SocketDigest, Stream,
         http::{ServerSession, v2::server::H2Options},
     },
     proxy::HttpProxy,
     server::ShutdownWatch,
 };
-
 use tokio::{
     io::AsyncWriteExt,
     time::{sleep, timeout},
 };
+use tracing::debug;
 
 use super::{
     Underway,
-    connections::Connections,
+    connections::{Connections, OpenConnection},
     downstream::Downstream,
     line::{LINE, Line},
 };
-use crate::proxy::edge::Gateway;
+use crate::{proxy::edge::Gateway, telemetry::counters::HANDSHAKES_FAILED};
 
 /// The edge as its listeners see it.
 pub struct Edge {
@@ -35,27 +38,61 @@ pub struct Edge {
 impl Edge {
     /// The edge of this proxy, whose connections are counted in `underway`.
     pub fn new(proxy: HttpProxy<Gateway>, underway: &Underway) -> Self {
-        let exchanges = Arc::new(Exchanges(Arc::new(proxy)));
+        let exchanges = Arc::new(Exchanges { proxy: Arc::new(proxy), connection: None });
         Self { exchanges, connections: Arc::clone(&underway.connections) }
+    }
+
+    /// Serves a connection that has its place, from its first byte of HTTP on.
+    async fn serve(&self, stream: Stream, line: Arc<Line>, place: OpenConnection, shutdown: &ShutdownWatch) {
+        place.await_first_head();
+        let exchanges = if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
+            // From its first request on, idleness is Pingora's to mind.
+            Arc::new(Exchanges { proxy: Arc::clone(&self.exchanges.proxy), connection: Some(Arc::clone(&line)) })
+        } else {
+            Arc::clone(&self.exchanges)
+        };
+        let stream = Box::new(Downstream::new(stream, Arc::clone(&line), place));
+        let _ended = LINE.scope(line, exchanges.process_new(stream, shutdown)).await;
     }
 }
 
 #[async_trait]
 impl ServerApp for Edge {
+    /// A connection counts from here on, so that one whose handshake never ends has a place and a limit of time, too.
+    async fn process_accepted(self: &Arc<Self>, accepted: UninitializedStream, shutdown: &ShutdownWatch) {
+        let line = Arc::new(Line::default());
+        let peer = accepted.peer_addr();
+        let Some(place) = self.connections.open(address(peer.as_ref()), &line) else {
+            // Over TLS nothing can be said before the handshake, which is not worth its cost.
+            if !accepted.is_tls()
+                && let Ok(stream) = accepted.handshake().await
+            {
+                refuse(stream).await;
+            }
+            return;
+        };
+        let handshake = tokio::select! {
+            biased;
+            stream = accepted.handshake() => stream,
+            () = line.until_ended() => Error::e_explain(ErrorType::TLSHandshakeTimedout, "the client takes its time"),
+        };
+        match handshake {
+            Ok(stream) => self.serve(stream, line, place, shutdown).await,
+            Err(error) => {
+                HANDSHAKES_FAILED.count();
+                debug!(peer = peer.map(tracing::field::display), %error, "no TLS handshake");
+            }
+        }
+    }
+
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let line = Arc::new(Line::default());
         let digest = stream.get_socket_digest();
-        let peer = digest.as_deref().and_then(|digest| digest.peer_addr()?.as_inet());
-        let Some(place) = self.connections.open(peer.map(|peer| peer.ip().to_canonical()), &line) else {
-            refuse(stream).await;
-            return None;
-        };
-        if matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-            // Its frames have time-outs of their own.
-            line.awaits_nothing();
+        match self.connections.open(address(digest.as_deref().and_then(SocketDigest::peer_addr)), &line) {
+            Some(place) => self.serve(stream, line, place, shutdown).await,
+            None => refuse(stream).await,
         }
-        let stream = Box::new(Downstream::new(stream, Arc::clone(&line), place));
-        LINE.scope(line, self.exchanges.process_new(stream, shutdown)).await
+        None
     }
 
     /// Nothing is accepted any more. From here on Pingora closes every connection that waits for a request, also one that
@@ -66,15 +103,18 @@ impl ServerApp for Edge {
     }
 }
 
+/// The address that a connection counts for.
+fn address(peer: Option<&SocketAddr>) -> Option<IpAddr> {
+    Some(peer?.as_inet()?.ip().to_canonical())
+}
+
 /// Says that there are too many connections, as far as the client listens at once.
 async fn refuse(mut stream: Stream) {
-    if !matches!(stream.selected_alpn_proto(), Some(ALPN::H2)) {
-        let _told_or_not = timeout(LAST_WORDS, async {
-            stream.write_all(FULL).await?;
-            stream.flush().await
-        })
-        .await;
-    }
+    let _told_or_not = timeout(LAST_WORDS, async {
+        stream.write_all(FULL).await?;
+        stream.flush().await
+    })
+    .await;
     let _closed_or_not = timeout(LAST_WORDS, stream.shutdown()).await;
 }
 
@@ -85,7 +125,11 @@ const FULL: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
 
 /// The exchanges of one edge, one after the other on a connection or side by side.
-struct Exchanges(Arc<HttpProxy<Gateway>>);
+struct Exchanges {
+    proxy: Arc<HttpProxy<Gateway>>,
+    /// The line of a connection of HTTP/2, whose exchanges have lines of their own.
+    connection: Option<Arc<Line>>,
+}
 
 #[async_trait]
 impl HttpServerApp for Exchanges {
@@ -101,11 +145,14 @@ impl HttpServerApp for Exchanges {
         Self: 'f,
     {
         if !session.is_http2() {
-            return self.0.process_new_http(session, shutdown);
+            return self.proxy.process_new_http(session, shutdown);
+        }
+        if let Some(connection) = &self.connection {
+            connection.awaits_nothing();
         }
         // One stream of a connection can only be dropped, which resets it.
         let line = Arc::new(Line::default());
-        let exchange = LINE.scope(Arc::clone(&line), self.0.process_new_http(session, shutdown));
+        let exchange = LINE.scope(Arc::clone(&line), self.proxy.process_new_http(session, shutdown));
         Box::pin(async move {
             tokio::select! {
                 biased;
@@ -116,14 +163,14 @@ impl HttpServerApp for Exchanges {
     }
 
     fn h2_options(&self) -> Option<H2Options> {
-        self.0.h2_options()
+        self.proxy.h2_options()
     }
 
     fn server_options(&self) -> Option<&HttpServerOptions> {
-        HttpServerApp::server_options(&*self.0)
+        HttpServerApp::server_options(&*self.proxy)
     }
 
     async fn http_cleanup(&self) {
-        self.0.http_cleanup().await;
+        self.proxy.http_cleanup().await;
     }
 }

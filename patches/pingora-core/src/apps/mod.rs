@@ -16,7 +16,9 @@
 
 pub mod http_app;
 
+use crate::listeners::UninitializedStream;
 use crate::server::ShutdownWatch;
+use crate::services::listening::Service;
 use async_trait::async_trait;
 use bytes::BytesMut;
 use log::{debug, error};
@@ -54,6 +56,18 @@ pub trait ServerApp {
         // TODO: make this ShutdownWatch so that all task can await on this event
         shutdown: &ShutdownWatch,
     ) -> Option<Stream>;
+
+    /// Serve a connection from the moment at which it was accepted to its end.
+    ///
+    /// By default that is the TLS handshake, where there is one, within 60 seconds, and then
+    /// [`Self::process_new()`] for as long as it returns the session. An application that counts its
+    /// connections, or has another time limit for handshakes, does it in its own way.
+    async fn process_accepted(self: &Arc<Self>, accepted: UninitializedStream, shutdown: &ShutdownWatch)
+    where
+        Self: Sized + Send + Sync + 'static,
+    {
+        Service::handle_accepted(accepted, self.clone(), shutdown.clone()).await
+    }
 
     /// This callback will be called once after the service stops listening to its endpoints.
     async fn cleanup(&self) {}

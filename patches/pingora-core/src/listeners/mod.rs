@@ -305,7 +305,8 @@ impl TransportStack {
     }
 }
 
-pub(crate) struct UninitializedStream {
+/// A connection as it was accepted: nothing has been read from it yet.
+pub struct UninitializedStream {
     l4: L4Stream,
     tls: Option<Arc<Acceptor>>,
     l4_buffer: L4BufferSettings,
@@ -313,6 +314,12 @@ pub(crate) struct UninitializedStream {
 }
 
 impl UninitializedStream {
+    /// Whether TLS is spoken on it.
+    pub fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Do the TLS handshake, where there is one. There is no time limit.
     pub async fn handshake(mut self) -> Result<Stream> {
         self.l4.set_buffer(self.l4_buffer);
         if let Some(tls) = self.tls {
