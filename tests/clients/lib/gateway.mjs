@@ -2,6 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
+import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -30,12 +31,15 @@ const IDENTITY_PROVIDERS = {
 const TERMINAL_COLOURS = /\u001b\[[0-9;]*m/g;
 
 export class Gateway {
-  /** `isPublic` gives the gateway a name that authorization servers can reach, and TLS. */
-  static async start({ binary, scratch, provider, alg = 'RS256', storeUrl, servers, tools, accessControl, isPublic = false }) {
+  /**
+   * `isPublic` gives the gateway a name that authorization servers can reach, and TLS. `replicas` of it stand behind one
+   * origin, which leads to the one that `turnTo` names; `pinning` is for all routes.
+   */
+  static async start({ binary, scratch, alg = 'RS256', isPublic = false, replicas = 1, ...setup }) {
     mkdirSync(scratch, { recursive: true });
     const self = Object.assign(new Gateway(), { scratch, children: [], env: {} });
     try {
-      await self.#start({ binary, provider, alg, storeUrl, servers, tools, accessControl, isPublic });
+      await self.#start({ binary, alg, isPublic, replicas, ...setup });
     } catch (error) {
       await self.stop();
       throw error;
@@ -43,9 +47,11 @@ export class Gateway {
     return self;
   }
 
-  async #start({ binary, provider, alg, storeUrl, servers, tools, accessControl, isPublic }) {
+  async #start({ binary, provider, alg, storeUrl, servers, tools, accessControl, isPublic, replicas, admins, pinning }) {
     const [port, adminPort] = [await freePort(), await freePort()];
     this.origin = isPublic ? `https://${PUBLIC_NAME}:${port}` : `http://127.0.0.1:${port}`;
+    if (replicas > 1) this.front = await Front.listen();
+    if (this.front) this.origin = this.front.origin;
     if (isPublic) this.env = this.#publicName();
     this.log = path.join(this.scratch, 'gateway.log');
     this.secretsFile = path.join(this.scratch, 'secrets');
@@ -62,20 +68,35 @@ export class Gateway {
     this.upstreams = {};
     for (const [name, child] of upstreams) {
       this.upstreams[name] = (await child.ready()).url;
-      routes.push(this.#route(name, this.upstreams[name], tools, accessControl));
+      routes.push(this.#route(name, this.upstreams[name], tools, accessControl, pinning));
     }
     this.storeUrl = storeUrl;
 
-    const config = path.join(this.scratch, 'sallyport.yaml');
-    writeFileSync(config, this.#config({ port, adminPort, storeUrl, routes, isPublic }));
     const env = {
       OIDC_CLIENT_SECRET: this.clientSecret,
       UPSTREAM_KEY: this.upstreamKey,
       SALLYPORT_KEY: randomBytes(32).toString('base64'),
     };
-    this.gateway = new Child([binary, 'run', '--config', config], { log: this.log, env, cwd: this.scratch });
-    this.children.push(this.gateway);
-    await this.gateway.first(answers(`http://127.0.0.1:${adminPort}/readyz`, 200), 20000, 'ready');
+    this.gateway = await this.#replica(binary, env, { port, adminPort, storeUrl, routes, isPublic, admins });
+    for (let more = 1; more < replicas; more++) {
+      const ports = { port: await freePort(), adminPort: await freePort() };
+      await this.#replica(binary, env, { ...ports, storeUrl, routes, isPublic, admins });
+    }
+  }
+
+  async #replica(binary, env, settings) {
+    const config = path.join(this.scratch, `sallyport-${settings.port}.yaml`);
+    writeFileSync(config, this.#config(settings));
+    const child = new Child([binary, 'run', '--config', config], { log: this.log, env, cwd: this.scratch });
+    this.children.push(child);
+    await child.first(answers(`http://127.0.0.1:${settings.adminPort}/readyz`, 200), 20000, 'ready');
+    this.front?.ports.push(settings.port);
+    return child;
+  }
+
+  /** New connections to the origin lead to this one of the replicas from now on. */
+  turnTo(replica) {
+    this.front.replica = replica;
   }
 
   #child(name, command) {
@@ -93,7 +114,7 @@ export class Gateway {
     return { PUBLIC_NAME, NODE_EXTRA_CA_CERTS: cert, NODE_OPTIONS: `--import ${module}` };
   }
 
-  #route(name, url, tools, accessControl) {
+  #route(name, url, tools, accessControl, pinning) {
     const own = `{url: "${url}", id: ${name}, displayName: Protected, authMode: user-oauth}`;
     // The open servers of FastMCP stand for those that the operator's key opens.
     const upstream = isProtected(name) ? own : name.startsWith('fastmcp')
@@ -101,15 +122,17 @@ export class Gateway {
       : `{url: "${url}", authMode: none}`;
     const control = accessControl ? `, accessControl: ${accessControl}` : '';
     const filter = tools ? `    capabilities: {tools: [${tools.join(', ')}], prompts: [], resources: [], resourceTemplates: []${control}}\n` : '';
-    return `  - path: /mcp/${name}\n    operationId: ${name}\n    summary: ${name}\n    upstream: ${upstream}\n${filter}`;
+    const pins = pinning ? `    toolPinning: ${pinning}\n` : '';
+    return `  - path: /mcp/${name}\n    operationId: ${name}\n    summary: ${name}\n    upstream: ${upstream}\n${filter}${pins}`;
   }
 
-  #config({ port, adminPort, storeUrl, routes, isPublic }) {
+  #config({ port, adminPort, storeUrl, routes, isPublic, admins = [] }) {
     const tls = isPublic ? `, tls: {cert: "${path.join(this.scratch, 'cert.pem')}", key: "${path.join(this.scratch, 'key.pem')}"}` : '';
     return `server:
   listen: [{address: "127.0.0.1:${port}"${tls}}]
   adminListen: "127.0.0.1:${adminPort}"
-  gracePeriodSeconds: 1
+  gracePeriodSeconds: 1${this.front ? `\n  publicOrigin: "${this.origin}"` : ''}
+admins: ${JSON.stringify(admins)}
 store:
   url: "${storeUrl ?? `sqlite:${path.join(this.scratch, 'sallyport.db')}`}"
 encryption:
@@ -165,7 +188,34 @@ ${routes.join('')}log: {format: json, level: trace}
   }
 
   async stop() {
+    this.front?.close();
     return (await Promise.all(this.children.reverse().map((child) => child.stop()))).at(0);
+  }
+}
+
+/** Passes connections on to one of several ports. */
+class Front {
+  static async listen() {
+    const self = Object.assign(new Front(), { ports: [], replica: 0, sockets: new Set() });
+    self.server = net.createServer((client) => {
+      const replica = net.connect(self.ports[self.replica], '127.0.0.1');
+      for (const [socket, other] of [[client, replica], [replica, client]]) {
+        self.sockets.add(socket);
+        socket.on('error', () => {}).on('close', () => {
+          self.sockets.delete(socket);
+          other.destroy();
+        });
+        socket.pipe(other);
+      }
+    });
+    await new Promise((resolve) => self.server.listen(0, '127.0.0.1', resolve));
+    self.origin = `http://127.0.0.1:${self.server.address().port}`;
+    return self;
+  }
+
+  close() {
+    this.server.close();
+    for (const socket of this.sockets) socket.destroy();
   }
 }
 

@@ -1,5 +1,5 @@
 // A server of the TypeScript SDK v2 that speaks revision 2026-07-28 and, unless `--legacy reject` is
-// given, answers the older revisions statelessly.
+// given, answers the older revisions statelessly. POST /test/define?text=… gives `echo` another description.
 import http from 'node:http';
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server';
 import { toNodeHandler } from '@modelcontextprotocol/node';
@@ -11,9 +11,11 @@ const options = args({ port: '0', record: null, legacy: 'stateless' });
 const text = (value) => ({ content: [{ type: 'text', text: value }] });
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
+let says = 'Says it back.';
+
 function build() {
   const server = new McpServer({ name: 'modern', version: '1.0.0' }, { capabilities: { tools: { listChanged: true } } });
-  server.registerTool('echo', { description: 'Says it back.', inputSchema: z.object({ message: z.string() }) },
+  server.registerTool('echo', { description: says, inputSchema: z.object({ message: z.string() }) },
     async ({ message }) => text(`Echo: ${message}`));
   server.registerTool('slow_progress', {
     description: 'Reports progress while it works.',
@@ -39,7 +41,12 @@ function build() {
 const handler = createMcpHandler(build, { legacy: options.legacy, onerror: (error) => console.error(error) });
 const serveMcp = toNodeHandler(handler);
 const server = http.createServer((req, res) => {
-  if (new URL(req.url, 'http://localhost').pathname === '/mcp') return void serveMcp(req, res);
+  const { pathname, searchParams } = new URL(req.url, 'http://localhost');
+  if (pathname === '/mcp') return void serveMcp(req, res);
+  if (pathname === '/test/define' && req.method === 'POST') {
+    says = searchParams.get('text');
+    return void res.writeHead(204).end();
+  }
   res.writeHead(404).end();
 });
 record(server, options.record);
