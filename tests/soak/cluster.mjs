@@ -1,15 +1,17 @@
 // Replicas on a throwaway PostgreSQL behind a round-robin of connections that knows nothing of HTTP.
-import { execFileSync } from 'node:child_process';
-import { chownSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { chownSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { answers } from '../clients/lib/gateway.mjs';
 import { Child, freePort } from '../clients/lib/processes.mjs';
 
 /** PostgreSQL refuses to run as root, so root runs it as nobody. */
 const NOBODY = 65534;
+const UPGRADE = path.resolve(import.meta.dirname, '../../conf/upgrade.sh');
 
 export class Postgres {
   static async start(scratch) {
@@ -99,19 +101,55 @@ export class Replica {
   static async start({ binary, scratch, name, config, env }) {
     const self = new Replica();
     [self.port, self.adminPort] = [await freePort(), await freePort()];
-    const server = { ...config.server, listen: [`127.0.0.1:${self.port}`], adminListen: `127.0.0.1:${self.adminPort}` };
+    self.file = path.join(scratch, `${name}.json`);
+    self.pidFile = path.join(scratch, `${name}.pid`);
+    const server = {
+      ...config.server, listen: [`127.0.0.1:${self.port}`], adminListen: `127.0.0.1:${self.adminPort}`,
+      pidFile: self.pidFile, upgradeSocket: path.join(scratch, `${name}.sock`),
+    };
     mkdirSync(scratch, { recursive: true });
-    const file = path.join(scratch, `${name}.json`);
-    writeFileSync(file, JSON.stringify({ ...config, server }));
+    writeFileSync(self.file, JSON.stringify({ ...config, server }));
     self.log = path.join(scratch, `${name}.log`);
-    self.child = new Child([binary, 'run', '--config', file], { log: self.log, env, cwd: scratch });
+    self.child = new Child([binary, 'run', '--config', self.file], { log: self.log, env, cwd: scratch });
+    self.upgrading = { cwd: scratch, env: { ...process.env, ...env, SALLYPORT: binary } };
     await self.child.first(answers(`http://127.0.0.1:${self.adminPort}/readyz`, 200), 60000, 'ready');
+    self.pid = self.child.process.pid;
     return self;
+  }
+
+  /** Hands the listeners over to a new process, as an operator does it. Resolves with how the old one ended. */
+  async upgrade() {
+    const log = openSync(this.log, 'a');
+    const script = spawn('bash', [UPGRADE, this.file], { ...this.upgrading, stdio: ['ignore', log, log] });
+    closeSync(log);
+    const code = await new Promise((resolve) => script.on('exit', resolve).on('error', resolve));
+    if (code !== 0) throw new Error(`${UPGRADE} ended with ${code}: ${readFileSync(this.log, 'utf8').slice(-2000)}`);
+    this.pid = Number(readFileSync(this.pidFile, 'utf8'));
+    process.on('exit', () => this.runs() && process.kill(this.pid, 'SIGKILL'));
+    return this.child.ended;
+  }
+
+  /** Whether the process runs; one that ended and that nobody asked about does not. */
+  runs() {
+    try {
+      return !/^\d+ \(.*\) Z/.test(readFileSync(`/proc/${this.pid}/stat`, 'utf8'));
+    } catch {
+      return false;
+    }
+  }
+
+  /** SIGTERM. Resolves with how the process ended; of one that took over, 0 if it said that it was done. */
+  async stop(ms) {
+    if (this.pid === this.child.process.pid) return this.child.stop(ms);
+    process.kill(this.pid, 'SIGTERM');
+    for (const until = performance.now() + ms; this.runs() && performance.now() < until;) await pause(50);
+    if (this.runs()) return 'still running';
+    return readFileSync(this.log, 'utf8').trimEnd().split('\n').at(-1).includes('mcp_gateway_stopped') ? 0 : 'no word';
   }
 
   /** Resident memory in KiB, and open file descriptors. */
   usage() {
-    const { pid } = this.child.process;
+    const { pid } = this;
     try {
       const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]);
       return { resident, descriptors: Number(execFileSync('sh', ['-c', `ls /proc/${pid}/fd | wc -l`], { encoding: 'utf8' })) };

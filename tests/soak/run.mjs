@@ -1,4 +1,5 @@
-// Two replicas on one PostgreSQL under mixed load, with a restart of the database and a replaced replica in the middle.
+// Two replicas on one PostgreSQL under mixed load; in the middle the database restarts, one replica hands its listeners over
+// to a new process, and is then replaced.
 //
 //   SALLYPORT_BIN=…/sallyport node tests/soak/run.mjs [--minutes 30] [--streams 1000] [--users 40] [--callers 16]
 //
@@ -30,7 +31,7 @@ let warm = 0;
 let over = false;
 const faults = []; // what must not happen
 const counts = {
-  logins: 0, calls: 0, refreshes: 0, revocations: 0, reconnects: 0, streamsOpened: 0, events: 0,
+  logins: 0, calls: 0, refreshes: 0, revocations: 0, reconnects: 0, upgrades: 0, streamsOpened: 0, events: 0,
   retried: {}, connectRequired: 0, wrongUser: 0, lostGrants: 0, lostConnections: 0,
 };
 const latencies = [];
@@ -116,13 +117,21 @@ loops.push(...openings.map(async (person, number) => {
 const plan = [
   { at: 0.3, name: 'PostgreSQL restarts', run: async () => postgres.restart() },
   {
-    at: 0.55, name: 'a replica is replaced',
+    at: 0.42, name: 'a replica is upgraded',
+    run: async () => {
+      const code = await replicas[0].upgrade();
+      if (code !== 0) ctx.fault('upgrade', `the old process ended with ${code}`);
+      counts.upgrades++;
+    },
+  },
+  {
+    at: 0.58, name: 'a replica is replaced',
     run: async () => {
       const fresh = await replica('three');
       const old = replicas[0];
       front.backends = [fresh.port, replicas[1].port];
       replicas[0] = fresh;
-      const code = await old.child.stop(20000);
+      const code = await old.stop(20000);
       if (code !== 0) ctx.fault('shutdown', `the old replica ended with ${code}`);
     },
   },
@@ -160,7 +169,7 @@ const errors = replicas.flatMap(({ log }) => readFileSync(log, 'utf8').split('\n
 if (errors.some((line) => line.includes('panicked'))) ctx.fault('panic', errors.find((line) => line.includes('panicked')));
 
 ctx.agent.destroy();
-await Promise.all(replicas.map(({ child }) => child.stop(20000)));
+await Promise.all(replicas.map((one) => one.stop(20000)));
 front.stop();
 upstream.stop();
 postgres.stop();
