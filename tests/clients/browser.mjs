@@ -3,6 +3,7 @@
 //
 //   node browser.mjs --url <authorization URL> --user ada --password ada [--decision approve|cancel]
 //                    [--jar cookies.json] [--secrets file]     prints {"redirect":…,"visited":[…]}
+//   --visit goes on from page to page until one asks nothing; --press name=value sends the form at the URL with that field.
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
@@ -196,12 +197,15 @@ function fetchOnce(method, url, headers, body) {
 }
 
 if (import.meta.filename === process.argv[1]) {
-  const options = args({ url: undefined, user: 'ada', password: 'ada', decision: 'approve', jar: null, secrets: null, visit: false });
+  const options = args({ url: undefined, user: 'ada', password: 'ada', decision: 'approve', jar: null, secrets: null, visit: false, press: null });
   const jar = new CookieJar(options.jar && existsSync(options.jar) ? JSON.parse(readFileSync(options.jar, 'utf8')) : []);
   const onSecret = options.secrets ? (value, kind = '') => appendFileSync(options.secrets, `${value}\t${kind}\n`) : undefined;
   try {
     const browser = new Browser({ ...options, jar, onSecret });
-    if (options.visit) {
+    if (options.press) {
+      const { status } = await browser.press(options.url, ...options.press.split('='));
+      console.log(JSON.stringify({ status }));
+    } else if (options.visit) {
       const { response, visited } = await browser.visit(options.url);
       console.log(JSON.stringify({ status: response.status, visited }));
     } else {

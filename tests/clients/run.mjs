@@ -20,6 +20,8 @@ const TS_V1 = ['node', 'drivers/ts-v1.mjs'];
 const TS_V2 = ['node', 'drivers/ts-v2.mjs'];
 const PY = [PYTHON, 'drivers/py_mcp.py'];
 const PY_V1 = [PYTHON_MCP_V1, 'drivers/py_mcp.py'];
+const PY_UNCONNECTED = [PYTHON, 'drivers/py_unconnected.py'];
+const PY_V1_UNCONNECTED = [PYTHON_MCP_V1, 'drivers/py_unconnected.py'];
 const RMCP = [path.join(path.dirname(binary ?? ''), 'rmcp-driver')];
 const STRICT = ['node', 'drivers/strict.mjs'];
 const program = (name) => ['node', 'drivers/program.mjs', '--program', name];
@@ -128,6 +130,15 @@ function upstreams(names, more = {}) {
       const routes = names.map((name) => ({ name, url: gateway().url(name), upstream: gateway().upstreams[name], sdk: name.endsWith('v2') ? 'v2' : 'v1' }));
       return walk(t, ['node', 'drivers/upstreams.mjs', '--routes', JSON.stringify(routes)], gateway().origin, gateway().secretsFile, [], { env: gateway().env, ms: 180000 });
     });
+    for (const name of names.filter((name) => name.startsWith('oauth-'))) {
+      const begins = (python, era) => (t) => walk(t, [...python, '--upstream', name, '--era', era], gateway().url(name), gateway().secretsFile);
+      if (name.endsWith('v2')) {
+        test(`Python SDK, revision 2026-07-28, began while not connected to ${name}`, begins(PY_UNCONNECTED, 'auto'));
+      } else {
+        test(`Python SDK, began while not connected to ${name}`, begins(PY_UNCONNECTED, 'legacy'));
+        test(`Python SDK 1.x, began while not connected to ${name}`, begins(PY_V1_UNCONNECTED, 'legacy'));
+      }
+    }
     for (const name of names) test(`what the authorization server of ${name} saw`, () => assertAsked(gateway(), name));
     test('no secret of any upstream is in the store or in the log', async () => {
       const store = gateway().storeText();

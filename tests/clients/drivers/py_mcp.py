@@ -139,17 +139,18 @@ class Application:
         await self.notifications.put(message)
 
     @contextlib.asynccontextmanager
-    async def connect(self):
+    async def connect(self, asked=None):
+        """A connection; `asked` answers when the person's input is wanted."""
         timeout = httpx.Timeout(30, read=300)
         async with httpx.AsyncClient(
             auth=self.provider, timeout=timeout, event_hooks={"response": [self.seen]}
         ) as http:
             transport = streamable_http_client(self.options.url, http_client=http)
             if Client is not None:
-                async with Client(transport, mode=self.options.era, message_handler=self.noted) as client:
+                async with Client(transport, mode=self.options.era, message_handler=self.noted, elicitation_callback=asked) as client:
                     yield client
             else:
-                async with transport as (read, write, _), ClientSession(read, write, message_handler=self.noted) as client:
+                async with transport as (read, write, _), ClientSession(read, write, message_handler=self.noted, elicitation_callback=asked) as client:
                     await client.initialize()
                     yield client
 
@@ -289,7 +290,7 @@ async def main(options, jar):
             check(ends and ends[-1] in (200, 204), f"DELETE answered {ends}")
 
 
-if __name__ == "__main__":
+def arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--url", required=True)
     parser.add_argument("--user", default="ada")
@@ -299,6 +300,10 @@ if __name__ == "__main__":
     parser.add_argument("--era", default="legacy", choices=["legacy", "auto"])
     parser.add_argument("--auth-method", default="none")
     parser.add_argument("--secrets")
+    return parser
+
+
+if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as scratch:
-        asyncio.run(main(parser.parse_args(), Path(scratch) / "jar.json"))
+        asyncio.run(main(arguments().parse_args(), Path(scratch) / "jar.json"))
     sys.exit(0)
