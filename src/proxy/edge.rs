@@ -214,7 +214,7 @@ impl ProxyHttp for Gateway {
         let mut silence =
             (!relay::may_be_silent(&head.method, &head.headers)).then_some(target.server.response_timeout);
         if !session.is_http2() {
-            // Pingora's own limit cannot be lifted once the answer turns out to be a stream.
+            // A look in the table costs less than a timer for each part of the answer.
             exchange.silence = silence.take();
             exchange.hear_upstream(false);
         }

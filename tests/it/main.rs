@@ -22,6 +22,7 @@ mod relay_http2;
 mod relay_lies;
 mod relay_pieces;
 mod relay_sessions;
+mod relay_silence;
 mod relay_smuggling;
 mod relay_streams;
 mod relay_tls;

@@ -134,10 +134,9 @@ pub async fn buffer_for_replay(session: &mut Session) -> Result<Bytes, ReadError
 
 /// The longest silence to tolerate of the upstream of this request.
 ///
-/// Pingora's read timeout holds for the head and for the body alike and cannot be changed once the head is there. So a
-/// GET, which opens a stream that may be quiet for hours, has none; TCP keep-alive and HTTP/2 pings find dead peers
-/// there. The same goes for `subscriptions/listen`. Everything else must say something, if only an SSE comment, before
-/// `responseTimeout` has passed.
+/// A GET opens a stream that may be quiet for hours, and a server may send its head with the first event; TCP keep-alive
+/// and HTTP/2 pings find dead peers there. The same goes for `subscriptions/listen`. Every other answer must begin before
+/// `responseTimeout` has passed, and go on within it unless it is a stream of events.
 pub fn may_be_silent(method: &Method, headers: &HeaderMap) -> bool {
     *method == Method::GET || headers.get(MCP_METHOD).is_some_and(|name| name == "subscriptions/listen")
 }

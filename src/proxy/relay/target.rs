@@ -120,6 +120,7 @@ impl Target {
         options.write_timeout = Some(WRITE_TIMEOUT);
         options.h1_merge_request_writes = true;
         options.h1_response_body_buffer = Some(READ_AT_ONCE);
+        options.silent_event_streams = true;
         options.idle_timeout = Some(IDLE_TIMEOUT);
         options.alpn = match self.server.http {
             HttpVersion::Http2 => ALPN::H2,

@@ -551,6 +551,9 @@ pub struct PeerOptions {
     ///
     /// The buffer is allocated anew for every response, and kept for as long as the response lasts.
     pub h1_response_body_buffer: Option<usize>,
+    /// Whether `read_timeout` no longer holds after the header of a response that is a stream of
+    /// server-sent events, which may be silent for as long as it likes.
+    pub silent_event_streams: bool,
     /// Controls automatically forwarded request headers sent to HTTP upstreams.
     pub http_upstream_request_policy: HttpUpstreamRequestPolicy,
     pub extra_proxy_headers: BTreeMap<String, Vec<u8>>,
@@ -612,6 +615,7 @@ impl PeerOptions {
             allow_h1_response_invalid_content_length: false,
             h1_merge_request_writes: false,
             h1_response_body_buffer: None,
+            silent_event_streams: false,
             http_upstream_request_policy: HttpUpstreamRequestPolicy::default(),
             extra_proxy_headers: BTreeMap::new(),
             curves: None,

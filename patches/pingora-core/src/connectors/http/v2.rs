@@ -380,10 +380,11 @@ impl Connector {
         settings.stream_window_size = peer_options.and_then(|o| o.h2_stream_window_size);
         settings.connection_window_size = peer_options.and_then(|o| o.h2_connection_window_size);
         let conn = handshake(stream, settings).await?;
-        let h2_stream = conn.spawn_stream().await?.or_err(
+        let mut h2_stream = conn.spawn_stream().await?.or_err(
             H2Error,
             "newly created connection has no free streams (server may have sent GOAWAY)",
         )?;
+        h2_stream.silent_event_streams = peer_options.is_some_and(|o| o.silent_event_streams);
         if conn.more_streams_allowed() {
             self.in_use_pool.insert(peer.reuse_hash(), conn);
         }
@@ -437,7 +438,12 @@ impl Connector {
                     return Ok(None);
                 }
             }
-            let h2_stream = conn.spawn_stream().await?;
+            let mut h2_stream = conn.spawn_stream().await?;
+            if let Some(h2_stream) = h2_stream.as_mut() {
+                h2_stream.silent_event_streams = peer
+                    .get_peer_options()
+                    .is_some_and(|o| o.silent_event_streams);
+            }
             if conn.more_streams_allowed() {
                 self.in_use_pool.insert(reuse_hash, conn);
             }

@@ -69,6 +69,8 @@ pub struct HttpSession {
     allow_h1_response_invalid_content_length: bool,
     // Leave the request header in the write buffer until the body is written.
     merge_request_writes: bool,
+    // Forget the read timeout when the response turns out to be a stream of server-sent events.
+    silent_event_streams: bool,
 }
 
 /// HTTP 1.x client session
@@ -103,6 +105,7 @@ impl HttpSession {
             close_delimited_resp: false,
             allow_h1_response_invalid_content_length: false,
             merge_request_writes: false,
+            silent_event_streams: false,
         }
     }
 
@@ -114,6 +117,7 @@ impl HttpSession {
                 options.allow_h1_response_invalid_content_length,
             );
             session.merge_request_writes = options.h1_merge_request_writes;
+            session.silent_event_streams = options.silent_event_streams;
             if let Some(size) = options.h1_response_body_buffer {
                 session.body_reader.body_buf_size = size;
             }
@@ -356,6 +360,14 @@ impl HttpSession {
                         self.response_header = Some(response_header);
                         if let Err(e) = self.validate_response() {
                             return self.fail_response_header_read(e);
+                        }
+                        if self.silent_event_streams
+                            && self
+                                .response_header
+                                .as_deref()
+                                .is_some_and(|h| is_event_stream(&h.headers))
+                        {
+                            self.read_timeout = None;
                         }
                         // convert to upgrade body type
                         // https://datatracker.ietf.org/doc/html/rfc9110#status.101

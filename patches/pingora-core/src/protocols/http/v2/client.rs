@@ -34,7 +34,9 @@ use tokio::sync::watch;
 
 use crate::connectors::http::v2::ConnectionRef;
 use crate::protocols::http::authority::validate_request_authority_fields;
-use crate::protocols::http::v1::common::validate_content_length_without_transfer_encoding;
+use crate::protocols::http::v1::common::{
+    is_event_stream, validate_content_length_without_transfer_encoding,
+};
 use crate::protocols::{Digest, SocketAddr, UniqueIDType};
 
 pub const PING_TIMEDOUT: ErrorType = ErrorType::new("PingTimedout");
@@ -70,6 +72,8 @@ pub struct Http2Session {
     ended: bool,
     // Total DATA payload bytes received from upstream response
     body_recv: usize,
+    // Forget the read timeout when the response turns out to be a stream of server-sent events.
+    pub(crate) silent_event_streams: bool,
 }
 
 impl Drop for Http2Session {
@@ -92,6 +96,7 @@ impl Http2Session {
             conn,
             ended: false,
             body_recv: 0,
+            silent_event_streams: false,
         }
     }
 
@@ -210,6 +215,9 @@ impl Http2Session {
         let (resp, body_reader) = res.map_err(handle_read_header_error)?.into_parts();
         let response_header = ResponseHeader::from(resp);
         validate_response_header(&response_header)?;
+        if self.silent_event_streams && is_event_stream(&response_header.headers) {
+            self.read_timeout = None;
+        }
         self.response_header = Some(response_header);
         self.response_body_reader = Some(body_reader);
 
