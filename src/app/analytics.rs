@@ -17,7 +17,7 @@ use super::{
 use crate::{
     clock::{Clock, Timestamp},
     identity::{SignedIn, Trouble, page_response, store_trouble, trouble_page},
-    oauth::Params,
+    oauth::{ClientId, Params},
     pages::{Admin, Bars, Choice, Figure, Filter, Health, HealthState, Lines, LocalHref, Row, Table, User, safe_text},
     store::{
         self, Buckets, Dimension, GATEWAY_BOUNDS, MINUTES_ARE_KEPT_FOR, Store, UPSTREAM_BOUNDS, UsageQuery, UsageSum,
@@ -81,7 +81,11 @@ impl Analytics {
         let lately = self.store.usage(&lately).await?;
         let tables = try_join_all(TABLES.iter().map(|(id, title, kind, by)| async move {
             let sums = self.store.usage(&query(*by, ROWS)).await?;
-            Ok::<_, store::Error>(table(id, title, kind, *by, sums, view))
+            let mut table = table(id, title, kind, *by, &sums, view);
+            if *by == Dimension::Client {
+                self.name_clients(&mut table, &sums).await?;
+            }
+            Ok::<_, store::Error>(table)
         }))
         .await?;
         let slowest = {
@@ -90,7 +94,7 @@ impl Analytics {
             let slowness = |sum: &UsageSum| percentile(&sum.upstream, &UPSTREAM_BOUNDS, 95).unwrap_or_default();
             sums.sort_by(|a, b| slowness(b).total_cmp(&slowness(a)));
             sums.truncate(ROWS);
-            table("slowest", "Slowest capabilities", "Capability", Dimension::Capability, sums, view)
+            table("slowest", "Slowest capabilities", "Capability", Dimension::Capability, &sums, view)
         };
         let total = total(&times);
         let (calls, latencies) = charts(&times, view, now);
@@ -116,6 +120,15 @@ impl Analytics {
             latencies,
             tables,
         })
+    }
+
+    /// Sets beside the ids of registered clients what they call themselves.
+    async fn name_clients(&self, table: &mut Table, sums: &[UsageSum]) -> store::Result<()> {
+        for (row, sum) in table.rows.iter_mut().zip(sums) {
+            let client = self.store.client(&ClientId::new(&sum.value)).await?;
+            row.name = client.and_then(|client| client.name).map(|name| safe_text(&name));
+        }
+        Ok(())
     }
 }
 
@@ -188,16 +201,17 @@ fn table(
     title: &'static str,
     kind: &'static str,
     by: Dimension,
-    sums: Vec<UsageSum>,
+    sums: &[UsageSum],
     view: &View,
 ) -> Table {
     // Requests without a capability or without a fault are no row of such a table.
     let wanted = |sum: &UsageSum| {
         !(sum.value.is_empty() && [Dimension::Capability, Dimension::Origin, Dimension::Reason].contains(&by))
     };
-    let sums: Vec<_> = sums.into_iter().filter(wanted).collect();
+    let sums: Vec<_> = sums.iter().filter(|sum| wanted(sum)).collect();
     let most = sums.iter().map(|sum| sum.calls).max().unwrap_or(1).max(1);
-    let row = |sum: UsageSum| Row {
+    let row = |sum: &UsageSum| Row {
+        name: None,
         href: view.of(by, &sum.value).href(),
         value: safe_text(shown(&sum.value)),
         calls: grouped(sum.calls),
@@ -307,9 +321,14 @@ fn charts(times: &[UsageSum], view: &View, now: Timestamp) -> (Bars, Lines) {
 
 fn latencies(buckets: &Buckets, bounds: &[u64; 11]) -> String {
     match (percentile(buckets, bounds, 50), percentile(buckets, bounds, 95)) {
-        (Some(median), Some(high)) => format!("{} / {}", percentile::shown(median), percentile::shown(high)),
+        (Some(median), Some(high)) => format!("{} / {}", duration(median), duration(high)),
         _ => "–".to_owned(),
     }
+}
+
+/// A duration that no line break parts from its unit.
+fn duration(seconds: f64) -> String {
+    percentile::shown(seconds).replace(' ', "\u{a0}")
 }
 
 fn shown(value: &str) -> &str {

@@ -97,6 +97,8 @@ pub struct Table {
 pub struct Row {
     /// The thing.
     pub value: SafeText,
+    /// What it calls itself, where that is known and another name.
+    pub name: Option<SafeText>,
     /// Looks at it alone.
     pub href: LocalHref,
     /// How often it was called.

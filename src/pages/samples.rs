@@ -457,6 +457,7 @@ fn redirect(uri: &str) -> Redirect {
 
 fn admin(capability: &str, slowest: f64) -> Admin {
     let row = |value: &str| Row {
+        name: Some(safe_text("Claude Code")),
         value: safe_text(value),
         href: LocalHref::new("/admin?range=1h&capability=x"),
         calls: "12 345".into(),

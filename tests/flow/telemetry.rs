@@ -272,7 +272,7 @@ async fn the_analytics_page_is_for_administrators_and_shows_what_happened() {
     let chooser = browser.open(&gateway.url("/admin?range=24h")).await;
     let page = choose_user(&mut browser, chooser, "ada").await;
     assert_eq!(page.status, StatusCode::OK);
-    for shown in ["get_weather", "tools/call", "invalid_token", "24 hours"] {
+    for shown in ["get_weather", "tools/call", "invalid_token", "24 hours", "Test Client"] {
         assert!(page.html.contains(shown), "{shown} in {}", page.html);
     }
     let policy = page.headers["content-security-policy"].to_str().unwrap();
