@@ -216,6 +216,7 @@ pub(super) fn limits(config: &Config) -> proxy::Limits {
         of_user: limits.requests_per_user,
         calls_of_route: limits.calls_per_route,
         streams: limits.streams,
+        ..proxy::Limits::default()
     }
 }
 

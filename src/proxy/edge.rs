@@ -94,12 +94,12 @@ impl Gateway {
     }
 
     /// Takes a request among what is under way, unless there is too much of it.
-    fn enter(&self, session: &Session, exchange: &mut Exchange) -> Result<(), Failure> {
+    pub(super) fn enter(&self, session: &Session, exchange: &mut Exchange) -> Result<(), Failure> {
         let (Some(permit), Some(target)) = (&exchange.permit, &exchange.target) else { return Err(Failure::Internal) };
         let kind = underway::kind(session.req_header());
         let place = self.underway.enter(permit, &exchange.line, kind, &target.calls).map_err(|full| match full {
             Full::User => Failure::TooManyRequests,
-            Full::Route | Full::Streams => Failure::Overloaded,
+            Full::Route | Full::Streams | Full::Bodies => Failure::Overloaded,
         })?;
         exchange.place = Some(place);
         Ok(())
@@ -175,15 +175,12 @@ impl ProxyHttp for Gateway {
 
     async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
         match self.open(session, exchange).await {
-            Ok(Step::Relay) => match self.enter(session, exchange) {
-                Ok(()) => {
-                    if let Some(kept) = &exchange.body {
-                        session.as_downstream_mut().set_retry_body(kept.clone());
-                    }
-                    return Ok(false);
+            Ok(Step::Relay) => {
+                if let Some(kept) = &exchange.body {
+                    session.as_downstream_mut().set_retry_body(kept.clone());
                 }
-                Err(failure) => self.fail(session, exchange, failure).await?,
-            },
+                return Ok(false);
+            }
             Ok(Step::Answer(response)) => self.answer(session, exchange, response).await?,
             Err(Stop::Failed(failure)) => self.fail(session, exchange, failure).await?,
             Err(Stop::Denied(denial)) => self.deny(session, exchange, &denial).await?,
@@ -400,7 +397,7 @@ impl ProxyHttp for Gateway {
         if let Some(need) = exchange.connect {
             session.set_keepalive(None);
             let rules = Arc::clone(&exchange.rules);
-            let Ok(response) = rules.connection_required(session, exchange, need).await else { return nothing };
+            let response = rules.connection_required(session, exchange, need);
             let error_code = response.status.as_u16();
             return match self.answer(session, exchange, response).await {
                 Ok(()) => FailToProxy { error_code, can_reuse_downstream: false },

@@ -15,7 +15,7 @@ use super::{
     filter::{Filter, Watch},
     relay::{Redirects, Target},
     rules::Rules,
-    underway::{Line, Place},
+    underway::{KeptBody, Line, Place},
 };
 use crate::{
     policy::Permit,
@@ -64,6 +64,8 @@ pub struct Exchange {
     pub sessionless: bool,
     /// The whole request body, where it may be needed again.
     pub body: Option<Bytes>,
+    /// The room that it takes, if it is not small.
+    pub kept: Option<KeptBody>,
     /// What narrows the answer, where the route shows only a part of its upstream.
     pub filter: Option<Filter>,
     /// Whether the answer is a stream that its client can take up again, once something of it was seen.
@@ -121,6 +123,7 @@ impl Exchange {
             mcp_session: None,
             sessionless: false,
             body: None,
+            kept: None,
             filter: None,
             resumable: None,
             unheard: 0,

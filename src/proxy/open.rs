@@ -140,6 +140,8 @@ impl Gateway {
         let target = Arc::clone(rules.targets.of(&route.operation_id).ok_or(Failure::Internal)?);
         exchange.permit = Some(permit);
         exchange.target = Some(target);
+        // Before anything is read or fetched for it, so that what waits counts as well.
+        self.enter(session, exchange)?;
         self.open_upstream(rules, session, exchange).await
     }
 
@@ -155,7 +157,10 @@ impl Gateway {
             None => match rules.credential(permit, &target.server).await {
                 Ok(credential) => Some(credential),
                 Err(NoCredential::ConnectRequired(need)) => {
-                    return Ok(Step::Answer(rules.connection_required(session, exchange, need).await?));
+                    if session.req_header().method == Method::POST {
+                        relay::keep_body(session, exchange, &self.underway).await?;
+                    }
+                    return Ok(Step::Answer(rules.connection_required(session, exchange, need)));
                 }
                 Err(NoCredential::Denied) => return Err(Failure::CredentialDenied.into()),
                 Err(NoCredential::Unavailable { retry_after }) => {
@@ -171,7 +176,7 @@ impl Gateway {
             limits::send_continue(session).await?;
             return Ok(Step::Relay);
         }
-        exchange.body = Some(relay::buffer_for_replay(session).await?);
+        relay::keep_body(session, exchange, &self.underway).await?;
         access::see_kept(exchange);
         let resumed = if exchange.by_connection { rules.resume(session, exchange) } else { None };
         let answer = resumed.or_else(|| Filter::open(session.req_header(), exchange, view?));

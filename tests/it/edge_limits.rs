@@ -188,3 +188,75 @@ async fn a_proxy_that_is_trusted_speaks_for_many() {
         held.push(connection);
     }
 }
+
+async fn keeping(upstream: &Upstream, limits: Limits) -> TestEdge {
+    let edge = TestEdge::builder().connected_route("a", &upstream.url()).limits(limits).start().await;
+    edge.credentials.set("ada", Ok("token"));
+    edge
+}
+
+/// The beginning of a request whose body has `length` bytes.
+async fn begin(edge: &TestEdge, length: usize, first: &[u8]) -> Connection {
+    let head = format!(
+        "POST /mcp/a HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Length: {length}\r\n\r\n",
+        edge.host(),
+        edge.token("a")
+    );
+    let mut connection = edge.connect().await;
+    connection.write(head.as_bytes()).await;
+    connection.write(first).await;
+    connection
+}
+
+/// Whoever sends slowly does not get more than its share meanwhile.
+#[tokio::test]
+async fn a_body_that_is_still_coming_counts_for_its_person() {
+    let upstream = Upstream::json().await;
+    let edge = keeping(&upstream, Limits { of_user: 1, ..Limits::default() }).await;
+    let mut slow = begin(&edge, 10, b"12345").await;
+    timeout(SOON, async {
+        while edge.underway.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("it is under way");
+    let token = edge.token("a");
+    let (code, _, body) = status(&edge, Request::post("/mcp/a"), &token).await;
+    assert_eq!((code, &body["error"]["data"]["reason"]), (429, &serde_json::json!("too_many_requests")));
+    slow.write(b"67890").await;
+    let answer = timeout(SOON, slow.answer(false)).await.expect("in time").expect("an answer");
+    assert_eq!((answer.status(), upstream.only_call().body), (200, b"1234567890".to_vec()));
+}
+
+/// Bodies that must be kept share one room; small ones always fit.
+#[tokio::test]
+async fn kept_bodies_take_no_more_memory_than_there_is_for_them() {
+    const MIB: usize = 1024 * 1024;
+    let upstream = Upstream::json().await;
+    let edge = keeping(&upstream, Limits { kept_bodies: MIB, ..Limits::default() }).await;
+    let mut large = begin(&edge, MIB, &vec![b' '; 900 * 1024]).await;
+    let answer_to = async |size: usize| {
+        let answer = edge.call(Request::new("POST", "/mcp/a").body(&vec![b' '; size])).await;
+        let reason = if answer.status() == 200 { None } else { Some(answer.json()["error"]["data"]["reason"].clone()) };
+        (answer.status(), reason)
+    };
+    let until = async |wanted: u16| {
+        timeout(SOON, async {
+            loop {
+                let answer = answer_to(300 * 1024).await;
+                if answer.0 == wanted {
+                    return answer;
+                }
+            }
+        })
+        .await
+        .expect("soon")
+    };
+    assert_eq!(until(503).await.1, Some("overloaded".into()));
+    assert_eq!(answer_to(64 * 1024).await, (200, None));
+    large.write(&vec![b' '; MIB - 900 * 1024]).await;
+    let answer = timeout(SOON, large.answer(false)).await.expect("in time").expect("an answer");
+    assert_eq!(answer.status(), 200);
+    until(200).await;
+}

@@ -26,7 +26,8 @@ use crate::support::{Connection, Request, TestEdge, Upstream};
 const SOON: Duration = Duration::from_secs(20);
 const LONG: Duration = Duration::from_secs(3600);
 const SHORT: Duration = Duration::from_millis(300);
-const ENDLESS: Patience = Patience { handshake: LONG, first_head: LONG, next_request: LONG, next_stream: LONG };
+const ENDLESS: Patience =
+    Patience { handshake: LONG, first_head: LONG, kept_body: LONG, next_request: LONG, next_stream: LONG };
 
 fn limits(all: usize, of_address: usize, patience: Patience) -> Limits {
     let connections = ConnectionLimits { all, of_address, patience, ..ConnectionLimits::default() };
@@ -223,4 +224,30 @@ async fn an_idle_connection_of_http2_is_closed_after_its_time_and_one_with_a_str
     assert_eq!(timeout(SOON, response).await.expect("in time").expect("an answer").status(), 401);
     assert!(!events.is_end_stream());
     busy_driver.abort();
+}
+
+/// A body that is kept has a limit for the whole of it, so that no trickle holds it for long.
+#[tokio::test]
+async fn a_kept_body_that_trickles_is_refused() {
+    let upstream = Upstream::json().await;
+    let patience = Patience { kept_body: SHORT, ..ENDLESS };
+    let edge = TestEdge::builder().connected_route("a", &upstream.url()).limits(patient(patience)).start().await;
+    edge.credentials.set("ada", Ok("token"));
+    let head = format!(
+        "POST /mcp/a HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\nContent-Length: 1000000\r\n\r\n",
+        edge.host(),
+        edge.token("a")
+    );
+    let (reading, mut writing) = TcpStream::connect(edge.address).await.expect("a connection").into_split();
+    writing.write_all(head.as_bytes()).await.expect("the head");
+    let trickle = tokio::spawn(async move {
+        while writing.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    });
+    let mut connection = Connection::over(tokio::io::join(reading, tokio::io::sink()));
+    let answer = timeout(SOON, connection.answer(false)).await.expect("in time").expect("an answer");
+    assert_eq!((answer.status(), &answer.json()["error"]["data"]["reason"]), (408, &"body_timeout".into()));
+    assert!(upstream.calls().is_empty());
+    trickle.abort();
 }

@@ -9,12 +9,7 @@ use crate::{
         connect_required::{self, Answer, Notice},
         modern,
     },
-    proxy::{
-        exchange::Exchange,
-        limits::{self, ReadError},
-        relay::MCP_SESSION_ID,
-        rules::Rules,
-    },
+    proxy::{exchange::Exchange, relay::MCP_SESSION_ID, rules::Rules},
     upstream::Need,
     web::Response,
 };
@@ -28,32 +23,29 @@ pub(super) struct Refused {
 }
 
 impl Rules {
-    /// Answers a request in place of the upstream, because `need` stands in the way; reads the body if nobody did.
-    pub(in crate::proxy) async fn connection_required(
+    /// Answers a request, whose body is kept, in place of the upstream, because `need` stands in the way.
+    pub(in crate::proxy) fn connection_required(
         &self,
-        session: &mut Session,
+        session: &Session,
         exchange: &mut Exchange,
         need: Need,
-    ) -> Result<Response, ReadError> {
+    ) -> Response {
         exchange.connect = Some(need);
         let id = exchange.id();
         match (&session.req_header().method, exchange.sessionless) {
             (&Method::POST, _) => {}
-            (&Method::DELETE, false) => return Ok(Response::empty(StatusCode::OK)),
+            (&Method::DELETE, false) => return Response::empty(StatusCode::OK),
             (_, false) => {
                 // With the upstream there may be a stream, so this refuses nothing.
                 let without_streams = Response::method_not_allowed(&id, "POST, DELETE, OPTIONS");
-                return Ok(Response { refusal: None, ..without_streams });
+                return Response { refusal: None, ..without_streams };
             }
-            (_, true) => return Ok(Response::method_not_allowed(&id, "POST, OPTIONS")),
+            (_, true) => return Response::method_not_allowed(&id, "POST, OPTIONS"),
         }
-        if exchange.body.is_none() {
-            exchange.body = Some(limits::read_body(session, limits::REPLAY_BODY, limits::BODY_SILENCE).await?);
-        }
-        Ok(match self.answer_in_place(&session.req_header().headers, exchange, need) {
+        match self.answer_in_place(&session.req_header().headers, exchange, need) {
             Ok(answer) => self.response(answer, exchange),
             Err(Refused { reason, answer }) => self.response(answer, exchange).because(reason),
-        })
+        }
     }
 
     fn answer_in_place(&self, headers: &HeaderMap, exchange: &Exchange, need: Need) -> Result<Answer, Refused> {

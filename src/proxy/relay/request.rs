@@ -1,8 +1,11 @@
 //! The request as the upstream gets it: built from what may pass, never by removing what may not.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, uri::InvalidUri};
 use pingora::{http::RequestHeader, proxy::Session};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     session::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
@@ -13,6 +16,7 @@ use crate::proxy::{
     exchange::Exchange,
     failure::Failure,
     limits::{self, ReadError},
+    underway::{KeptBody, Underway},
 };
 
 /// Rewrites the head of a relayed request for the upstream of `exchange`.
@@ -106,30 +110,48 @@ fn passes(name: &HeaderName) -> bool {
     PASSED.contains(name) || name.as_str().starts_with("mcp-param-")
 }
 
-/// Reads the body of a request that may have to be sent again.
-pub async fn buffer_for_replay(session: &mut Session) -> Result<Bytes, ReadError> {
+/// Reads the body of a request that may have to be sent again or must be looked at, and keeps it with the exchange.
+///
+/// Small bodies cost nothing but the room that their requests have anyway; the larger ones share what `underway` has.
+pub async fn keep_body(
+    session: &mut Session,
+    exchange: &mut Exchange,
+    underway: &Arc<Underway>,
+) -> Result<(), ReadError> {
     let length = limits::content_length(session);
     if length.is_some_and(|length| length > limits::REPLAY_BODY) {
         return Err(ReadError::Failed(Failure::BodyTooLarge));
     }
     limits::send_continue(session).await?;
-    let (mut only, mut body) = (Bytes::new(), BytesMut::new());
+    let (mut only, mut body, mut deadline) = (Bytes::new(), BytesMut::new(), None);
     loop {
         let read = only.len() + body.len();
-        match tokio::time::timeout(limits::BODY_SILENCE, session.read_request_body()).await {
+        if read > 0 && length != Some(read) && deadline.is_none() {
+            deadline = Some(Instant::now() + underway.patience().kept_body);
+        }
+        let silence = Instant::now() + limits::BODY_SILENCE;
+        let until = deadline.map_or(silence, |deadline| deadline.min(silence));
+        match timeout_at(until, session.read_request_body()).await {
             Err(_elapsed) => return Err(ReadError::Failed(Failure::BodyTooSlow)),
             Ok(Err(error)) => return Err(ReadError::Broken(error)),
-            Ok(Ok(None)) => return Ok(if body.is_empty() { only } else { body.freeze() }),
+            Ok(Ok(None)) => break,
             Ok(Ok(Some(part))) if read + part.len() > limits::REPLAY_BODY => {
                 return Err(ReadError::Failed(Failure::BodyTooLarge));
             }
             Ok(Ok(Some(part))) if read == 0 => only = part,
             Ok(Ok(Some(part))) => {
+                let size = read + part.len();
+                if size > SMALL_BODY {
+                    let kept = exchange.kept.get_or_insert_with(|| KeptBody::of(Arc::clone(underway)));
+                    kept.grow(size).map_err(|_full| ReadError::Failed(Failure::Overloaded))?;
+                }
                 body.extend_from_slice(&std::mem::take(&mut only));
                 body.extend_from_slice(&part);
             }
         }
     }
+    exchange.body = Some(if body.is_empty() { only } else { body.freeze() });
+    Ok(())
 }
 
 /// The longest silence to tolerate of the upstream of this request.
@@ -164,6 +186,8 @@ static PASSED: [HeaderName; 14] = [
     HeaderName::from_static("baggage"),
 ];
 
+/// The largest body that takes no room of its own: as much as one read gives.
+const SMALL_BODY: usize = 64 * 1024;
 /// How much of a body an HTTP/2 upstream takes before it reads any (RFC 9113 section 6.9.2).
 pub const HTTP2_WINDOW: usize = 65_535;
 

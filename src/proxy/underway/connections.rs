@@ -35,6 +35,8 @@ pub struct Patience {
     pub handshake: Duration,
     /// For the whole head of the first request after it.
     pub first_head: Duration,
+    /// For the whole of a body that is kept.
+    pub kept_body: Duration,
     /// For the next request over HTTP/1, in whole seconds.
     pub next_request: Duration,
     /// For the next request over HTTP/2, while none is under way; it counts as it is when the edge is built.
@@ -52,6 +54,7 @@ impl Default for Patience {
         Self {
             handshake: Duration::from_secs(10),
             first_head: Duration::from_secs(30),
+            kept_body: Duration::from_secs(300),
             next_request: Duration::from_secs(60),
             next_stream: Duration::from_secs(300),
         }

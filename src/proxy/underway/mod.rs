@@ -7,6 +7,7 @@
 
 mod connections;
 mod downstream;
+mod kept;
 mod line;
 mod server;
 
@@ -22,6 +23,7 @@ use std::{
 pub use connections::{ConnectionLimits, Patience};
 use foldhash::{HashMap, HashMapExt, fast::FixedState};
 use http::Method;
+pub use kept::KeptBody;
 pub use line::{End, Line};
 use pingora::http::RequestHeader;
 pub use server::Edge;
@@ -49,11 +51,19 @@ pub struct Limits {
     pub calls_of_route: usize,
     /// Streams that answer no call.
     pub streams: usize,
+    /// Bytes of request bodies that are kept, without the small ones.
+    pub kept_bodies: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { connections: ConnectionLimits::default(), of_user: 500, calls_of_route: 2_000, streams: 10_000 }
+        Self {
+            connections: ConnectionLimits::default(),
+            of_user: 500,
+            calls_of_route: 2_000,
+            streams: 10_000,
+            kept_bodies: 256 * 1024 * 1024,
+        }
     }
 }
 
@@ -66,6 +76,8 @@ pub enum Full {
     Route,
     /// There are enough streams.
     Streams,
+    /// There are enough kept bodies.
+    Bodies,
 }
 
 /// What is under way.
@@ -76,6 +88,8 @@ pub struct Underway {
     of_user: AtomicUsize,
     calls_of_route: AtomicUsize,
     most_streams: AtomicUsize,
+    kept: AtomicUsize,
+    most_kept: AtomicUsize,
     connections: Arc<Connections>,
 }
 
@@ -128,6 +142,8 @@ impl Underway {
             of_user: AtomicUsize::new(limits.of_user),
             calls_of_route: AtomicUsize::new(limits.calls_of_route),
             most_streams: AtomicUsize::new(limits.streams),
+            kept: AtomicUsize::new(0),
+            most_kept: AtomicUsize::new(limits.kept_bodies),
             connections: Connections::new(limits.connections),
         });
         changes.subscribe(&table, Self::hear);
@@ -139,6 +155,7 @@ impl Underway {
         self.of_user.store(limits.of_user, Ordering::Relaxed);
         self.calls_of_route.store(limits.calls_of_route, Ordering::Relaxed);
         self.most_streams.store(limits.streams, Ordering::Relaxed);
+        self.most_kept.store(limits.kept_bodies, Ordering::Relaxed);
         self.connections.limit(limits.connections);
     }
 
