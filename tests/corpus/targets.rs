@@ -16,6 +16,10 @@ use sallyport::{
         ResourceUri, bearer, client_auth, registration, scope,
     },
     pages,
+    telemetry::{
+        Call, Method,
+        peek::{self, Glance},
+    },
     upstream::authorization::{at_hand, same_issuer},
     web::{Cookie, Origin, OriginRules, RequestOrigin, Scheme, cookie},
 };
@@ -35,6 +39,7 @@ pub const TARGETS: &[Target] = &[
     ("filter_answer", filter_answer),
     ("filter_events", filter_events),
     ("filter_request", filter_request),
+    ("glance", glance),
     ("key_set", key_set),
     ("mcp_head", mcp_head),
     ("message", message),
@@ -194,6 +199,26 @@ pub fn message(input: &[u8]) {
     let again = request.with_params("{}");
     let Ok(Message::Request(other)) = Message::parse(again.as_bytes()) else { panic!("no request any more: {again}") };
     assert_eq!((other.id, other.method), (request.id, request.method));
+}
+
+/// A glance at a message of either side: of a request it says the method that the strict reader says, or nothing.
+pub fn glance(input: &[u8]) {
+    let stream = peek::reports_error(input, true);
+    assert!(!stream || input.windows(5).any(|piece| piece == b"data:"), "an error outside of an event");
+    let _whatever = peek::reports_error(input, false);
+    let glances = [false, true].map(|with_trace| peek::request(input, with_trace));
+    let strict = match Message::parse(input) {
+        // A method that is written with escapes counts as one that is not known, and what looks like an answer as one.
+        Ok(Message::Request(request)) if !input.contains(&b'\\') => Some(Method::named(request.method.as_bytes())),
+        _ => None,
+    };
+    for Glance { call: Call { method, name }, trace: _ } in glances.into_iter().flatten() {
+        assert!(name.is_none_or(|name| name.len() <= Call::NAME), "a name without an end");
+        assert!(
+            strict.is_none_or(|strict| method == strict || method == Method::RESPONSE),
+            "{method:?}, not {strict:?}"
+        );
+    }
 }
 
 /// The head of an MCP request, one field a line.
