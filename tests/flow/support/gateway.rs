@@ -81,7 +81,7 @@ impl TestGateway {
 
     /// Starts the program again, as it was, after [`TestGateway::stop`].
     pub fn restart_process(&mut self) -> Log {
-        wait_until(self.address(), false);
+        self.wait_until_gone();
         self.run_elsewhere()
     }
 
@@ -132,7 +132,7 @@ impl TestGateway {
     /// Starts again, at the same address and with the same store, with another configuration.
     pub fn restart_with(&mut self, changes: Value) {
         self.stop();
-        wait_until(self.address(), false);
+        self.wait_until_gone();
         merge(&mut self.document, changes);
         self.run_here();
     }
@@ -161,6 +161,12 @@ impl TestGateway {
             }
             None => {}
         }
+    }
+
+    /// Waits until nothing listens at either address any more.
+    fn wait_until_gone(&self) {
+        wait_until(self.address(), false);
+        wait_until(self.admin.strip_prefix("http://").unwrap().parse().unwrap(), false);
     }
 
     /// The id of the process.
