@@ -1,9 +1,9 @@
 //! How much may be under way at once, and what is refused beyond.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use sallyport::proxy::{ConnectionLimits, Limits};
-use tokio::{io::AsyncWriteExt, time::timeout};
+use tokio::{io::AsyncWriteExt, sync::Notify, time::timeout};
 
 use crate::support::{Connection, Request, TestEdge, Upstream};
 
@@ -232,31 +232,34 @@ async fn a_body_that_is_still_coming_counts_for_its_person() {
 /// Bodies that must be kept share one room; small ones always fit.
 #[tokio::test]
 async fn kept_bodies_take_no_more_memory_than_there_is_for_them() {
-    const MIB: usize = 1024 * 1024;
-    let upstream = Upstream::json().await;
-    let edge = keeping(&upstream, Limits { kept_bodies: MIB, ..Limits::default() }).await;
-    let mut large = begin(&edge, MIB, &vec![b' '; 900 * 1024]).await;
-    let answer_to = async |size: usize| {
-        let answer = edge.call(Request::new("POST", "/mcp/a").body(&vec![b' '; size])).await;
-        let reason = if answer.status() == 200 { None } else { Some(answer.json()["error"]["data"]["reason"].clone()) };
-        (answer.status(), reason)
-    };
-    let until = async |wanted: u16| {
-        timeout(SOON, async {
-            loop {
-                let answer = answer_to(300 * 1024).await;
-                if answer.0 == wanted {
-                    return answer;
-                }
+    const KIB: usize = 1024;
+    let go = Arc::new(Notify::new());
+    let told = Arc::clone(&go);
+    let upstream = Upstream::start(move |call| {
+        let told = Arc::clone(&told);
+        Box::pin(async move {
+            if call.read_body().await.len() == 900 * KIB {
+                told.notified().await;
             }
+            call.respond("200 OK", "Content-Type: application/json\r\n", b"{}").await;
         })
-        .await
-        .expect("soon")
-    };
-    assert_eq!(until(503).await.1, Some("overloaded".into()));
-    assert_eq!(answer_to(64 * 1024).await, (200, None));
-    large.write(&vec![b' '; MIB - 900 * 1024]).await;
+    })
+    .await;
+    let edge = keeping(&upstream, Limits { kept_bodies: 1024 * KIB, ..Limits::default() }).await;
+    let mut large = begin(&edge, 900 * KIB, &vec![b' '; 900 * KIB]).await;
+    timeout(SOON, async {
+        while upstream.calls().first().is_none_or(|call| call.body.is_empty()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await
+    .expect("it went upstream, and is kept until it is answered");
+    let answer_to = async |size: usize| edge.call(Request::new("POST", "/mcp/a").body(&vec![b' '; size])).await;
+    let refused = answer_to(300 * KIB).await;
+    assert_eq!((refused.status(), &refused.json()["error"]["data"]["reason"]), (503, &"overloaded".into()));
+    assert_eq!(answer_to(64 * KIB).await.status(), 200);
+    go.notify_one();
     let answer = timeout(SOON, large.answer(false)).await.expect("in time").expect("an answer");
     assert_eq!(answer.status(), 200);
-    until(200).await;
+    timeout(SOON, async { while answer_to(300 * KIB).await.status() != 200 {} }).await.expect("there is room again");
 }
