@@ -13,6 +13,7 @@ use bytes::Bytes;
 use pingora::{
     Error as PingoraError, ErrorType,
     http::{RequestHeader, ResponseHeader},
+    modules::http::HttpModules,
     protocols::http::{ServerSession, v1::server::HttpSession},
     proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session},
     upstreams::peer::HttpPeer,
@@ -157,6 +158,9 @@ impl ProxyHttp for Gateway {
     fn new_ctx(&self) -> Exchange {
         Exchange::begin(self.rules.load())
     }
+
+    /// None: Pingora's default is a compression that would stay off, at its cost for every piece of an exchange.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
     async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
         exchange.line.answers_in_chunks(false);

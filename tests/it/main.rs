@@ -19,6 +19,7 @@ mod relay_ends;
 mod relay_failures;
 mod relay_headers;
 mod relay_http2;
+mod relay_idle;
 mod relay_lies;
 mod relay_pieces;
 mod relay_sessions;

@@ -6,10 +6,11 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use futures_util::future::BoxFuture;
-use tokio::{net::TcpListener, task::JoinHandle};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 use tokio_rustls::TlsAcceptor;
 
 use super::http::{Connection, Head};
@@ -30,6 +31,7 @@ pub struct Call {
 pub struct Log {
     calls: Mutex<Vec<Recorded>>,
     connections: AtomicUsize,
+    ended: watch::Sender<usize>,
 }
 
 /// A request as it was recorded.
@@ -132,7 +134,8 @@ impl Upstream {
                             Err(_refused) => return,
                         },
                     };
-                    serve(connection, &handler, log).await;
+                    serve(connection, &handler, Arc::clone(&log)).await;
+                    log.ended.send_modify(|ended| *ended += 1);
                 });
             }
         });
@@ -147,6 +150,13 @@ impl Upstream {
     /// How many connections were opened to it.
     pub fn connections(&self) -> usize {
         self.log.connections.load(Ordering::SeqCst)
+    }
+
+    /// Waits until this many connections have come to their end.
+    pub async fn connections_ended(&self, many: usize) {
+        let mut ended = self.log.ended.subscribe();
+        let end = ended.wait_for(|ended| *ended >= many);
+        tokio::time::timeout(Duration::from_secs(30), end).await.expect("connections end").expect("a log");
     }
 
     /// The requests so far.
