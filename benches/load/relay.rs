@@ -48,7 +48,6 @@ impl ProxyHttp for Relay {
     async fn upstream_peer(&self, _session: &mut Session, (): &mut ()) -> pingora::Result<Box<HttpPeer>> {
         let mut peer = HttpPeer::new(self.upstream, false, String::new());
         peer.options.h1_merge_request_writes = self.merged;
-        peer.options.gather_writes = self.merged;
         Ok(Box::new(peer))
     }
 }

@@ -121,7 +121,6 @@ impl Target {
         options.h1_merge_request_writes = true;
         options.h1_response_body_buffer = Some(READ_AT_ONCE);
         options.silent_event_streams = true;
-        options.gather_writes = true;
         options.idle_timeout = Some(IDLE_TIMEOUT);
         options.alpn = match self.server.http {
             HttpVersion::Http2 => ALPN::H2,

@@ -59,7 +59,7 @@ impl Edge {
 #[async_trait]
 impl ServerApp for Edge {
     /// A connection counts from here on, so that one whose handshake never ends has a place and a limit of time, too.
-    async fn process_accepted(self: &Arc<Self>, mut accepted: UninitializedStream, shutdown: &ShutdownWatch) {
+    async fn process_accepted(self: &Arc<Self>, accepted: UninitializedStream, shutdown: &ShutdownWatch) {
         let line = Arc::new(Line::default());
         let peer = accepted.peer_addr();
         let Some(place) = self.connections.open(address(peer.as_ref()), &line) else {
@@ -71,7 +71,6 @@ impl ServerApp for Edge {
             }
             return;
         };
-        accepted.gather_writes();
         let handshake = tokio::select! {
             biased;
             stream = accepted.handshake() => stream,

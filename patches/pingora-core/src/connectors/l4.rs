@@ -234,9 +234,6 @@ where
     {
         stream.set_buffer(L4BufferSettings::new(0, MERGED_WRITE_BUFFER_SIZE));
     }
-    if peer.get_peer_options().is_some_and(|o| o.gather_writes) {
-        stream.gather_writes();
-    }
 
     // settings applied based on stream type
     if let Some(ka) = peer.tcp_keepalive() {

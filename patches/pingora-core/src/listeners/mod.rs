@@ -319,11 +319,6 @@ impl UninitializedStream {
         self.tls.is_some()
     }
 
-    /// Let the tasks that are ready come to their own writes before what is written to this connection is flushed.
-    pub fn gather_writes(&mut self) {
-        self.l4.gather_writes();
-    }
-
     /// Do the TLS handshake, where there is one. There is no time limit.
     pub async fn handshake(mut self) -> Result<Stream> {
         self.l4.set_buffer(self.l4_buffer);

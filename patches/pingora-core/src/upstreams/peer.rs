@@ -554,8 +554,6 @@ pub struct PeerOptions {
     /// Whether `read_timeout` no longer holds after the header of a response that is a stream of
     /// server-sent events, which may be silent for as long as it likes.
     pub silent_event_streams: bool,
-    /// Let the tasks that are ready come to their own writes before what is written to this peer is flushed.
-    pub gather_writes: bool,
     /// Controls automatically forwarded request headers sent to HTTP upstreams.
     pub http_upstream_request_policy: HttpUpstreamRequestPolicy,
     pub extra_proxy_headers: BTreeMap<String, Vec<u8>>,
@@ -618,7 +616,6 @@ impl PeerOptions {
             h1_merge_request_writes: false,
             h1_response_body_buffer: None,
             silent_event_streams: false,
-            gather_writes: false,
             http_upstream_request_policy: HttpUpstreamRequestPolicy::default(),
             extra_proxy_headers: BTreeMap::new(),
             curves: None,

@@ -528,8 +528,6 @@ pub struct Stream {
     // the data put back at the front of the read buffer, in order to replay the read
     rewind_read_buf: Vec<Vec<u8>>,
     buffer_write: bool,
-    // `None` to flush at once, else whether this flush has waited for its turn
-    gather_writes: Option<bool>,
     proxy_digest: Option<Arc<ProxyDigest>>,
     socket_digest: Option<Arc<SocketDigest>>,
     /// When this connection is established
@@ -625,14 +623,6 @@ impl Stream {
         }
     }
 
-    /// Let the tasks that are ready come to their own flushes before this stream's buffer is flushed.
-    ///
-    /// What many tasks write then goes out in one go, which wakes a receiver on the same machine, or a network device,
-    /// once instead of once for each.
-    pub(crate) fn gather_writes(&mut self) {
-        self.gather_writes = Some(false);
-    }
-
     /// Set the read and write buffer sizes
     /// It is only set later because of the malloc overhead in critical accept() path
     pub(crate) fn set_buffer(&mut self, buffer: L4BufferSettings) {
@@ -661,7 +651,6 @@ impl From<TcpStream> for Stream {
             )),
             rewind_read_buf: Vec::new(),
             buffer_write: true,
-            gather_writes: None,
             established_ts: SystemTime::now(),
             establishment_duration: None,
             offload_wait_duration: None,
@@ -685,7 +674,6 @@ impl From<virt::VirtualSocketStream> for Stream {
             )),
             rewind_read_buf: Vec::new(),
             buffer_write: true,
-            gather_writes: None,
             established_ts: SystemTime::now(),
             establishment_duration: None,
             offload_wait_duration: None,
@@ -710,7 +698,6 @@ impl From<UnixStream> for Stream {
             )),
             rewind_read_buf: Vec::new(),
             buffer_write: true,
-            gather_writes: None,
             established_ts: SystemTime::now(),
             establishment_duration: None,
             offload_wait_duration: None,
@@ -894,11 +881,6 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context) -> Poll<io::Result<()>> {
-        if self.gather_writes == Some(false) && !self.stream().writer().buffer().is_empty() {
-            self.gather_writes = Some(true);
-            return wait_for_turn(cx);
-        }
-        self.gather_writes = self.gather_writes.map(|_| false);
         let result = Pin::new(&mut self.stream_mut()).poll_flush(cx);
         self.write_pending_time.poll_time(&result);
         result
@@ -932,13 +914,6 @@ impl AsyncWrite for Stream {
             self.stream().get_ref().is_write_vectored()
         }
     }
-}
-
-/// Comes back once the tasks that are ready have run and the runtime has looked for new events.
-fn wait_for_turn<T>(cx: &mut Context<'_>) -> Poll<T> {
-    let turn = std::pin::pin!(tokio::task::yield_now());
-    let _pending = std::future::Future::poll(turn, cx);
-    Poll::Pending
 }
 
 #[derive(Debug)]
