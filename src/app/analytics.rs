@@ -327,8 +327,8 @@ fn latencies(buckets: &Buckets, bounds: &[u64; 11]) -> String {
 }
 
 /// A duration that no line break parts from its unit.
-fn duration(seconds: f64) -> String {
-    percentile::shown(seconds).replace(' ', "\u{a0}")
+fn duration(micros: f64) -> String {
+    percentile::shown(micros).replace(' ', "\u{a0}")
 }
 
 fn shown(value: &str) -> &str {

@@ -385,7 +385,7 @@ impl ProxyHttp for Gateway {
             method: &session.req_header().method,
             reused,
             answered,
-            replayable: exchange.body.is_some() || !session.as_ref().retry_buffer_truncated(),
+            replayable: !session.as_ref().retry_buffer_truncated(),
             resent: exchange.resent,
         };
         exchange.resent |= relay::decide(&mut error, attempt);

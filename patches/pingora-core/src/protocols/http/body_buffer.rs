@@ -20,6 +20,8 @@ pub struct FixedBuffer {
     buffer: BytesMut,
     capacity: usize,
     truncated: bool,
+    // a whole body, which takes the place of what would be written
+    whole: Option<Bytes>,
 }
 
 impl FixedBuffer {
@@ -28,12 +30,21 @@ impl FixedBuffer {
             buffer: BytesMut::new(),
             capacity,
             truncated: false,
+            whole: None,
+        }
+    }
+
+    /// A buffer that holds this whole body, whatever its size, and nothing that is written to it.
+    pub fn holding(body: Bytes) -> Self {
+        FixedBuffer {
+            whole: Some(body),
+            ..Self::new(0)
         }
     }
 
     // TODO: maybe store a Vec of Bytes for zero-copy
     pub fn write_to_buffer(&mut self, data: &Bytes) {
-        if self.truncated {
+        if self.truncated || self.whole.is_some() {
             return;
         }
 
@@ -51,7 +62,7 @@ impl FixedBuffer {
         self.buffer.clear();
     }
     pub fn is_empty(&self) -> bool {
-        self.buffer.len() == 0
+        self.whole.as_ref().map_or(self.buffer.len(), Bytes::len) == 0
     }
     pub fn is_truncated(&self) -> bool {
         self.truncated
@@ -59,7 +70,8 @@ impl FixedBuffer {
     pub fn get_buffer(&self) -> Option<Bytes> {
         // TODO: return None if truncated?
         if !self.is_empty() {
-            Some(self.buffer.clone().freeze())
+            let whole = self.whole.clone();
+            Some(whole.unwrap_or_else(|| self.buffer.clone().freeze()))
         } else {
             None
         }

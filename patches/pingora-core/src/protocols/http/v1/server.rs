@@ -111,8 +111,6 @@ pub struct HttpSession {
     request_header: Option<Box<RequestHeader>>,
     /// An internal buffer that holds a copy of the request body up to a certain size
     retry_buffer: Option<FixedBuffer>,
-    /// A body that was read before and is sent in place of what the retry buffer holds.
-    retry_body: Option<Bytes>,
     /// Whether this session is an upgraded session. This flag is calculated when sending the
     /// response header to the client.
     upgraded: bool,
@@ -197,7 +195,6 @@ impl HttpSession {
             body_bytes_sent: 0,
             body_bytes_read: 0,
             retry_buffer: None,
-            retry_body: None,
             upgraded: false,
             digest,
             min_send_rate: None,
@@ -1176,18 +1173,16 @@ impl HttpSession {
     }
 
     pub fn retry_buffer_truncated(&self) -> bool {
-        self.retry_body.is_none()
-            && self
-                .retry_buffer
-                .as_ref()
-                .map_or_else(|| false, |r| r.is_truncated())
+        self.retry_buffer
+            .as_ref()
+            .map_or_else(|| false, |r| r.is_truncated())
     }
 
     /// Send this body upstream, at the first attempt as at every other, in place of what the retry buffer holds.
     ///
     /// For a body that was read to its end before the request is proxied, whatever its size; it is shared, not copied.
     pub fn set_retry_body(&mut self, body: Bytes) {
-        self.retry_body = Some(body);
+        self.retry_buffer = Some(FixedBuffer::holding(body));
     }
 
     pub fn enable_retry_buffering(&mut self) {
@@ -1197,9 +1192,6 @@ impl HttpSession {
     }
 
     pub fn get_retry_buffer(&self) -> Option<Bytes> {
-        if let Some(body) = &self.retry_body {
-            return (!body.is_empty()).then(|| body.clone());
-        }
         self.retry_buffer.as_ref().and_then(|b| {
             if b.is_truncated() {
                 None

@@ -283,8 +283,6 @@ pub struct HttpSession {
     body_sent: usize,
     // buffered request body for retry logic
     retry_buffer: Option<FixedBuffer>,
-    /// A body that was read before and is sent in place of what the retry buffer holds.
-    retry_body: Option<Bytes>,
     // digest to record underlying connection info
     digest: Arc<Digest>,
     /// The write timeout which will be applied to writing response body.
@@ -502,7 +500,6 @@ impl HttpSession {
             body_read: 0,
             body_sent: 0,
             retry_buffer: None,
-            retry_body: None,
             digest,
             write_timeout: None,
             total_drain_timeout: None,
@@ -937,18 +934,16 @@ impl HttpSession {
     }
 
     pub fn retry_buffer_truncated(&self) -> bool {
-        self.retry_body.is_none()
-            && self
-                .retry_buffer
-                .as_ref()
-                .map_or_else(|| false, |r| r.is_truncated())
+        self.retry_buffer
+            .as_ref()
+            .map_or_else(|| false, |r| r.is_truncated())
     }
 
     /// Send this body upstream, at the first attempt as at every other, in place of what the retry buffer holds.
     ///
     /// For a body that was read to its end before the request is proxied, whatever its size; it is shared, not copied.
     pub fn set_retry_body(&mut self, body: Bytes) {
-        self.retry_body = Some(body);
+        self.retry_buffer = Some(FixedBuffer::holding(body));
     }
 
     pub fn enable_retry_buffering(&mut self) {
@@ -958,9 +953,6 @@ impl HttpSession {
     }
 
     pub fn get_retry_buffer(&self) -> Option<Bytes> {
-        if let Some(body) = &self.retry_body {
-            return (!body.is_empty()).then(|| body.clone());
-        }
         self.retry_buffer.as_ref().and_then(|b| {
             if b.is_truncated() {
                 None
