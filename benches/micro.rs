@@ -138,9 +138,8 @@ fn filter(bencher: &mut Criterion) {
     let mut capabilities = Capabilities::new(None);
     let item = |n: usize| Capability { key: format!("tool_number_{n}"), ..Capability::default() };
     capabilities.show(Kind::Tool, (0..100).filter(|n| n % 10 != 0).map(item));
-    let view = Everybodys(capabilities);
-    let tools: Vec<_> = (0..100).map(tool).collect();
-    let list = serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}).to_string();
+    let view = Everybodys { capabilities: Some(capabilities), pins: None };
+    let list = list_of_tools();
     let events = format!("event: message\r\ndata: {list}\r\n\r\n");
     let call = |length: usize| {
         let text = "Wörter, \"Zitate\" und Zahlen wie 3.14; ".repeat(length / 40 + 1);
@@ -168,15 +167,14 @@ fn filter(bencher: &mut Criterion) {
 
 /// Pinned tools, 100 of them: how much more a list costs than one that is shown whole and looked at by nobody.
 fn pinning(bencher: &mut Criterion) {
-    let tools: Vec<_> = (0..100).map(tool).collect();
-    let list = serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}).to_string();
+    let list = list_of_tools();
     let spaced = serde_json::to_string_pretty(&serde_json::from_str::<serde_json::Value>(&list).unwrap()).unwrap();
     let pins = Pins::new(&Changes::default());
     let mut group = bencher.benchmark_group("pinning");
     group.throughput(Throughput::Bytes(list.len() as u64));
-    let unpinned = Everythings(None);
+    let unpinned = Everybodys { capabilities: None, pins: None };
     group.bench_function("tools/list of 100, not pinned", |b| b.iter(|| narrow(black_box(&list), &unpinned).unwrap()));
-    let pinned = Everythings(Some(pins.of(OPERATION)));
+    let pinned = Everybodys { capabilities: None, pins: Some(pins.of(OPERATION)) };
     group.bench_function("tools/list of 100, as before", |b| b.iter(|| narrow(black_box(&list), &pinned).unwrap()));
     // As by two servers behind one address: each text is compared, read and hashed, since the one before was the other's.
     group.bench_function("tools/list of 100, written otherwise each time", |b| {
@@ -184,6 +182,12 @@ fn pinning(bencher: &mut Criterion) {
         b.iter(|| narrow(black_box(texts.next().unwrap()), &pinned).unwrap());
     });
     group.finish();
+}
+
+/// An answer with 100 tools.
+fn list_of_tools() -> String {
+    let tools: Vec<_> = (0..100).map(tool).collect();
+    serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}).to_string()
 }
 
 /// A tool of about 600 bytes, as servers describe them.
@@ -206,12 +210,15 @@ fn tool(n: usize) -> serde_json::Value {
     })
 }
 
-/// What everybody sees alike.
-struct Everybodys(Capabilities);
+/// What everybody sees alike: these capabilities, or all of them whole; tools may be pinned.
+struct Everybodys {
+    capabilities: Option<Capabilities>,
+    pins: Option<Arc<RoutePins>>,
+}
 
 impl View for Everybodys {
     fn item(&self, kind: Kind, key: &str) -> Item<'_> {
-        self.0.item(kind, key, &Claims::default())
+        self.capabilities.as_ref().map_or(Item::Whole, |shown| shown.item(kind, key, &Claims::default()))
     }
 
     fn shows_uri(&self, _uri: &str) -> bool {
@@ -231,52 +238,15 @@ impl View for Everybodys {
     }
 
     fn passes_method(&self, _method: &str) -> bool {
-        false
-    }
-
-    fn accepts_tool(&self, _name: &str, _definition: &str) -> bool {
-        true
-    }
-
-    fn holds_tool(&self, _name: &str) -> bool {
-        false
-    }
-}
-
-/// Everything, whole, where tools may be pinned.
-struct Everythings(Option<Arc<RoutePins>>);
-
-impl View for Everythings {
-    fn item(&self, _kind: Kind, _key: &str) -> Item<'_> {
-        Item::Whole
-    }
-
-    fn shows_uri(&self, _uri: &str) -> bool {
-        true
-    }
-
-    fn hides_uris(&self) -> bool {
-        false
-    }
-
-    fn shows_any(&self, _kind: Kind) -> bool {
-        true
-    }
-
-    fn is_private(&self) -> bool {
-        false
-    }
-
-    fn passes_method(&self, _method: &str) -> bool {
-        true
+        self.capabilities.is_none()
     }
 
     fn accepts_tool(&self, name: &str, definition: &str) -> bool {
-        self.0.as_ref().is_none_or(|pins| pins.is_settled(name, definition))
+        self.pins.as_ref().is_none_or(|pins| pins.is_settled(name, definition))
     }
 
     fn holds_tool(&self, name: &str) -> bool {
-        self.0.as_ref().is_some_and(|pins| pins.waits(name))
+        self.pins.as_ref().is_some_and(|pins| pins.waits(name))
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     client_documents::{gateway_for, leave, signed_in},
     connect::call,
     replicas::leave_a_lease,
-    support::{Client, Protected, TestGateway, Tokens},
+    support::{Client, Protected, TestGateway, Tokens, until},
 };
 
 const HOUR: Duration = Duration::from_hours(1);
@@ -26,14 +26,6 @@ async fn nearly_over() -> (Protected, TestGateway, Client, Tokens) {
     let client = Client::register(&gateway).await;
     let tokens = client.log_in("/mcp/one", "ada").await;
     (upstream, gateway, client, tokens)
-}
-
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}: not within twenty seconds");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 fn is_adas(answer: &Value) -> bool {

@@ -5,7 +5,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use sallyport::proxy::{ConnectionLimits, Limits};
 use tokio::{io::AsyncWriteExt, sync::Notify, time::timeout};
 
-use crate::support::{Connection, Request, TestEdge, Upstream};
+use crate::support::{Connection, Request, TestEdge, Upstream, until};
 
 const SOON: Duration = Duration::from_secs(10);
 
@@ -214,13 +214,7 @@ async fn a_body_that_is_still_coming_counts_for_its_person() {
     let upstream = Upstream::json().await;
     let edge = keeping(&upstream, Limits { of_user: 1, ..Limits::default() }).await;
     let mut slow = begin(&edge, 10, b"12345").await;
-    timeout(SOON, async {
-        while edge.underway.count() == 0 {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await
-    .expect("it is under way");
+    until("it is under way", || edge.underway.count() > 0).await;
     let token = edge.token("a");
     let (code, _, body) = status(&edge, Request::post("/mcp/a"), &token).await;
     assert_eq!((code, &body["error"]["data"]["reason"]), (429, &serde_json::json!("too_many_requests")));
@@ -247,13 +241,8 @@ async fn kept_bodies_take_no_more_memory_than_there_is_for_them() {
     .await;
     let edge = keeping(&upstream, Limits { kept_bodies: 1024 * KIB, ..Limits::default() }).await;
     let mut large = begin(&edge, 900 * KIB, &vec![b' '; 900 * KIB]).await;
-    timeout(SOON, async {
-        while upstream.calls().first().is_none_or(|call| call.body.is_empty()) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    })
-    .await
-    .expect("it went upstream, and is kept until it is answered");
+    let went = || upstream.calls().first().is_some_and(|call| !call.body.is_empty());
+    until("it went upstream, and is kept until it is answered", went).await;
     let answer_to = async |size: usize| edge.call(Request::new("POST", "/mcp/a").body(&vec![b' '; size])).await;
     let refused = answer_to(300 * KIB).await;
     assert_eq!((refused.status(), &refused.json()["error"]["data"]["reason"]), (503, &"overloaded".into()));

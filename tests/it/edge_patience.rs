@@ -21,7 +21,7 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use super::edge_tls::{connect, serve_as, trusting};
-use crate::support::{Connection, Request, TestEdge, Upstream};
+use crate::support::{Connection, Request, TestEdge, Upstream, until};
 
 const SOON: Duration = Duration::from_secs(20);
 const LONG: Duration = Duration::from_secs(3600);
@@ -57,16 +57,6 @@ impl Drop for Minder {
     fn drop(&mut self) {
         self.0.abort();
     }
-}
-
-/// Waits until `condition` holds.
-async fn until(what: &str, condition: impl Fn() -> bool) {
-    let holds = timeout(SOON, async {
-        while !condition() {
-            tokio::task::yield_now().await;
-        }
-    });
-    holds.await.expect(what);
 }
 
 /// Completes when the gateway closes the connection; nothing but its farewell may come before.

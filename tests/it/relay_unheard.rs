@@ -11,7 +11,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Connection, Request, TestEdge, Upstream, upstream::RESULT};
+use crate::support::{Connection, Request, TestEdge, Upstream, until, upstream::RESULT};
 
 /// Long enough for a slow machine; a test that meets it has failed.
 const SOON: Duration = Duration::from_secs(20);
@@ -95,16 +95,6 @@ async fn ask(edge: &TestEdge, slow: &mut Slow, request: Request) -> Connection {
     connection
 }
 
-async fn until(what: impl Fn() -> bool) {
-    timeout(SOON, async {
-        while !what() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    })
-    .await
-    .expect("in time");
-}
-
 fn modern(request: Request) -> Request {
     request.header("MCP-Protocol-Version", "2026-07-28").header("Mcp-Method", "tools/call").header("Mcp-Name", "t")
 }
@@ -118,11 +108,11 @@ async fn a_call_is_seen_through_when_its_client_leaves_and_keeps_its_place_meanw
         for version in ["2025-03-26", "2025-06-18", "2025-11-25"] {
             let request = Request::post(&format!("/mcp/a?{answer}")).header("MCP-Protocol-Version", version);
             drop(ask(&edge, &mut slow, request).await);
-            until(|| edge.underway.unheard() == 1).await;
+            until("it goes on alone", || edge.underway.unheard() == 1).await;
             assert_eq!(edge.underway.count(), 1);
             slow.go.send(()).unwrap();
             slow.hears("done").await;
-            until(|| edge.underway.count() == 0).await;
+            until("nothing is under way", || edge.underway.count() == 0).await;
         }
     }
     let answer = edge.call(Request::post("/mcp/a?quick")).await;
@@ -139,7 +129,7 @@ async fn a_client_that_reads_on_after_its_last_word_has_its_answer() {
     stream.write_all(&request.bytes()).await.unwrap();
     stream.shutdown().await.unwrap();
     slow.hears("asked").await;
-    until(|| edge.underway.unheard() == 1).await;
+    until("it goes on alone", || edge.underway.unheard() == 1).await;
     slow.go.send(()).unwrap();
     let mut connection = Connection::over(stream);
     let answer = timeout(SOON, connection.answer(false)).await.expect("in time").expect("an answer");
@@ -159,7 +149,7 @@ async fn leaving_is_taking_back_in_the_modern_revision_and_for_streams() {
     ] {
         drop(ask(&edge, &mut slow, request).await);
         slow.hears("left alone").await;
-        until(|| edge.underway.count() == 0).await;
+        until("nothing is under way", || edge.underway.count() == 0).await;
     }
 }
 
@@ -173,7 +163,7 @@ async fn a_stream_that_can_be_taken_up_again_is_left_to_its_server() {
     connection.chunk().await.expect("an event");
     drop(connection);
     slow.hears("left alone").await;
-    until(|| edge.underway.count() == 0).await;
+    until("nothing is under way", || edge.underway.count() == 0).await;
 }
 
 #[tokio::test]
@@ -181,10 +171,10 @@ async fn what_nobody_hears_is_not_read_without_end() {
     let mut slow = Slow::start().await;
     let edge = slow.edge().await;
     drop(ask(&edge, &mut slow, Request::post("/mcp/a?much")).await);
-    until(|| edge.underway.unheard() == 1).await;
+    until("it goes on alone", || edge.underway.unheard() == 1).await;
     slow.go.send(()).unwrap();
     slow.hears("left alone").await;
-    until(|| edge.underway.count() == 0).await;
+    until("nothing is under way", || edge.underway.count() == 0).await;
 }
 
 /// Leaving gains nothing under the limits, and whoever loses the token loses what goes on by it.
@@ -198,13 +188,13 @@ async fn what_nobody_hears_counts_as_much_as_what_somebody_does() {
     connection.send(&Request::post("/mcp/a?json").host(&edge.host()).bearer(&token)).await;
     slow.hears("asked").await;
     drop(connection);
-    until(|| edge.underway.unheard() == 1).await;
+    until("it goes on alone", || edge.underway.unheard() == 1).await;
     let refused = edge.exchange(Request::post("/mcp/a?quick").bearer(&token)).await;
     assert_eq!(refused.status(), 429);
     edge.store.revoke(&token);
     edge.underway.end_revoked(&*edge.store, edge.clock.now()).await.unwrap();
     slow.hears("left alone").await;
-    until(|| edge.underway.count() == 0).await;
+    until("nothing is under way", || edge.underway.count() == 0).await;
 }
 
 /// The same over HTTP/2, where a client leaves one stream or all of a connection.
@@ -231,10 +221,10 @@ async fn over_http2_a_reset_and_a_lost_connection_are_no_cancelling_either() {
             } else {
                 body.send_reset(h2::Reason::CANCEL);
             }
-            until(|| server.underway.unheard() == 1).await;
+            until("it goes on alone", || server.underway.unheard() == 1).await;
             slow.go.send(()).unwrap();
             slow.hears("done").await;
-            until(|| server.underway.count() == 0).await;
+            until("nothing is under way", || server.underway.count() == 0).await;
             drop((client, response));
         }
     }
@@ -252,7 +242,7 @@ async fn over_http2_a_reset_and_a_lost_connection_are_no_cancelling_either() {
     slow.hears("asked").await;
     body.send_reset(h2::Reason::CANCEL);
     slow.hears("left alone").await;
-    until(|| server.underway.count() == 0).await;
+    until("nothing is under way", || server.underway.count() == 0).await;
     driver.abort();
 }
 
@@ -266,10 +256,10 @@ async fn a_client_that_is_gone_without_a_word_over_tls_has_left_too() {
     connection.send(&Request::post("/mcp/a?json").host("gw.example").bearer(&token)).await;
     slow.hears("asked").await;
     drop(connection);
-    until(|| server.underway.unheard() == 1).await;
+    until("it goes on alone", || server.underway.unheard() == 1).await;
     slow.go.send(()).unwrap();
     slow.hears("done").await;
-    until(|| server.underway.count() == 0).await;
+    until("nothing is under way", || server.underway.count() == 0).await;
 }
 
 #[tokio::test]
@@ -281,10 +271,10 @@ async fn the_log_says_that_the_client_left_what_was_seen_through() {
     let settings = Settings { log: Some((sallyport::telemetry::Format::Json, Box::new(write))), ..Settings::default() };
     let edge = TestEdge::builder().route("a", &slow.upstream.url()).telemetry(settings).start().await;
     drop(ask(&edge, &mut slow, Request::post("/mcp/a?json")).await);
-    until(|| edge.underway.unheard() == 1).await;
+    until("it goes on alone", || edge.underway.unheard() == 1).await;
     slow.go.send(()).unwrap();
     slow.hears("done").await;
-    until(|| edge.underway.count() == 0).await;
+    until("nothing is under way", || edge.underway.count() == 0).await;
     edge.telemetry.flush();
     let text = String::from_utf8(lines.lock().unwrap().clone()).unwrap();
     let line: serde_json::Value = serde_json::from_str(text.lines().last().expect("a line")).unwrap();

@@ -2,7 +2,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { chownSync, closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import net from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
@@ -60,41 +59,6 @@ function found(directory) {
   if (!/postgresql$/.test(directory) || !existsSync(directory)) return [];
   return execFileSync('ls', [directory], { encoding: 'utf8' }).trim().split('\n').map((version) => path.join(directory, version, 'bin'))
     .filter((bin) => existsSync(path.join(bin, 'initdb')));
-}
-
-/** Hands each new connection to the next backend that takes it. */
-export class RoundRobin {
-  static async start() {
-    const self = new RoundRobin();
-    self.backends = [];
-    self.next = 0;
-    self.server = net.createServer({ allowHalfOpen: true, noDelay: true }, (client) => self.#serve(client, self.backends.length));
-    await new Promise((resolve) => self.server.listen(0, '127.0.0.1', 4096, resolve));
-    self.origin = `http://127.0.0.1:${self.server.address().port}`;
-    return self;
-  }
-
-  #serve(client, left) {
-    const port = this.backends[this.next++ % this.backends.length];
-    const backend = net.connect({ port, host: '127.0.0.1', allowHalfOpen: true, noDelay: true });
-    const early = (error) => {
-      if (left > 1) return this.#serve(client, left - 1);
-      client.destroy(error);
-    };
-    backend.once('error', early);
-    client.on('error', () => backend.destroy());
-    backend.once('connect', () => {
-      backend.off('error', early);
-      backend.on('error', () => client.destroy());
-      backend.on('close', () => client.destroy());
-      client.on('close', () => backend.destroy());
-      client.pipe(backend).pipe(client);
-    });
-  }
-
-  stop() {
-    this.server.close();
-  }
 }
 
 export class Replica {

@@ -11,8 +11,9 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { args } from '../clients/lib/args.mjs';
+import { RoundRobin } from '../clients/lib/round-robin.mjs';
 import { Person } from './person.mjs';
-import { newKey, Postgres, Replica, RoundRobin } from './cluster.mjs';
+import { newKey, Postgres, Replica } from './cluster.mjs';
 import { startUpstream } from './upstream.mjs';
 
 const options = args({ minutes: '30', streams: '1000', users: '40', callers: '16' });

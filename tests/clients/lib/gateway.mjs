@@ -2,11 +2,11 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { randomBytes } from 'node:crypto';
-import net from 'node:net';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Child, PYTHON, ROOT, freePort } from './processes.mjs';
+import { RoundRobin } from './round-robin.mjs';
 
 const SERVERS = {
   everything: ['node', 'servers/everything.mjs'],
@@ -50,7 +50,8 @@ export class Gateway {
   async #start({ binary, provider, alg, storeUrl, servers, tools, accessControl, isPublic, replicas, admins, pinning }) {
     const [port, adminPort] = [await freePort(), await freePort()];
     this.origin = isPublic ? `https://${PUBLIC_NAME}:${port}` : `http://127.0.0.1:${port}`;
-    if (replicas > 1) this.front = await Front.listen();
+    this.ports = [];
+    if (replicas > 1) this.front = await RoundRobin.start();
     if (this.front) this.origin = this.front.origin;
     if (isPublic) this.env = this.#publicName();
     this.log = path.join(this.scratch, 'gateway.log');
@@ -82,6 +83,7 @@ export class Gateway {
       const ports = { port: await freePort(), adminPort: await freePort() };
       await this.#replica(binary, env, { ...ports, storeUrl, routes, isPublic, admins });
     }
+    if (this.front) this.turnTo(0);
   }
 
   async #replica(binary, env, settings) {
@@ -90,13 +92,13 @@ export class Gateway {
     const child = new Child([binary, 'run', '--config', config], { log: this.log, env, cwd: this.scratch });
     this.children.push(child);
     await child.first(answers(`http://127.0.0.1:${settings.adminPort}/readyz`, 200), 20000, 'ready');
-    this.front?.ports.push(settings.port);
+    this.ports.push(settings.port);
     return child;
   }
 
   /** New connections to the origin lead to this one of the replicas from now on. */
   turnTo(replica) {
-    this.front.replica = replica;
+    this.front.backends = [this.ports[replica]];
   }
 
   #child(name, command) {
@@ -188,34 +190,8 @@ ${routes.join('')}log: {format: json, level: trace}
   }
 
   async stop() {
-    this.front?.close();
+    this.front?.stop();
     return (await Promise.all(this.children.reverse().map((child) => child.stop()))).at(0);
-  }
-}
-
-/** Passes connections on to one of several ports. */
-class Front {
-  static async listen() {
-    const self = Object.assign(new Front(), { ports: [], replica: 0, sockets: new Set() });
-    self.server = net.createServer((client) => {
-      const replica = net.connect(self.ports[self.replica], '127.0.0.1');
-      for (const [socket, other] of [[client, replica], [replica, client]]) {
-        self.sockets.add(socket);
-        socket.on('error', () => {}).on('close', () => {
-          self.sockets.delete(socket);
-          other.destroy();
-        });
-        socket.pipe(other);
-      }
-    });
-    await new Promise((resolve) => self.server.listen(0, '127.0.0.1', resolve));
-    self.origin = `http://127.0.0.1:${self.server.address().port}`;
-    return self;
-  }
-
-  close() {
-    this.server.close();
-    for (const socket of this.sockets) socket.destroy();
   }
 }
 

@@ -10,6 +10,8 @@ mod host;
 mod identity_provider;
 mod log;
 mod protected;
+#[path = "../../support/until.rs"]
+mod until;
 mod upstream;
 mod vendor;
 
@@ -21,5 +23,6 @@ pub use host::Host;
 pub use identity_provider::IdentityProvider;
 pub use log::Log;
 pub use protected::Protected;
+pub use until::until;
 pub use upstream::Upstream;
 pub use vendor::{AUDIENCE, Vendor};
