@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::{
     client::{Connection, Target, closed_loop},
+    free_address::free_address,
     gateway::{Credential, Gateway, Prepared, Route, UPSTREAM_TOKEN},
     peers::{self, Peer},
     plan::Plan,
@@ -25,7 +26,7 @@ struct Variant<'p> {
 
 /// An upstream stub.
 pub fn stub() -> (Process, SocketAddr) {
-    let address = process::free_address();
+    let address = free_address();
     let stub = Process::role(Core::Load, &["role:stub", &address.to_string()]);
     process::wait_for(address);
     (stub, address)

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::{
     client::{self, Target},
+    free_address::free_address,
     process::{self, Process},
     seed,
 };
@@ -90,7 +91,7 @@ impl Prepared {
     /// Makes configuration, store, a grant for each route, and the connections that they need.
     pub async fn new(stub: SocketAddr, routes: &[Route], database: Option<&str>, changes: &[(&str, Value)]) -> Self {
         let directory = TempDir::new().unwrap();
-        let (address, admin) = (process::free_address(), process::free_address());
+        let (address, admin) = (free_address(), free_address());
         let sqlite = directory.path().join("sallyport.db");
         let url = database.map_or_else(|| format!("sqlite:{}", sqlite.display()), str::to_owned);
         let mut document = json!({

@@ -30,6 +30,8 @@ mod streams;
 mod stub;
 mod tokens;
 
+#[path = "../../tests/support/free_address.rs"]
+mod free_address;
 #[path = "../../tests/support/postgres.rs"]
 #[allow(dead_code, reason = "shared with the tests, which use more of it")]
 mod postgres;

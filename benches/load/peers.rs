@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::{
     client::Target,
+    free_address::free_address,
     gateway::UPSTREAM_TOKEN,
     process::{self, Core, Process},
 };
@@ -24,7 +25,7 @@ pub struct Peer {
 
 /// The relay of Pingora as published.
 pub fn pingora(stub: SocketAddr, path: &str) -> Peer {
-    let address = process::free_address();
+    let address = free_address();
     let process = Process::role(Core::Proxy, &["role:relay", &address.to_string(), &stub.to_string()]);
     process::wait_for(address);
     let target = Target { address, path: path.to_owned(), token: "unchecked".to_owned() };
@@ -33,7 +34,7 @@ pub fn pingora(stub: SocketAddr, path: &str) -> Peer {
 
 /// The same relay with everything that the gateway sets: merged writes, a runtime for each worker, its buffers.
 pub fn merged(stub: SocketAddr, path: &str) -> Peer {
-    let address = process::free_address();
+    let address = free_address();
     let process = Process::role(Core::Proxy, &["role:relay", &address.to_string(), &stub.to_string(), "merged"]);
     process::wait_for(address);
     let target = Target { address, path: path.to_owned(), token: "unchecked".to_owned() };
@@ -79,7 +80,7 @@ fn installed_program(name: &str) -> bool {
 }
 
 fn nginx(stub: SocketAddr) -> Peer {
-    let address = process::free_address();
+    let address = free_address();
     let directory = TempDir::new().unwrap();
     let root = directory.path().display();
     let config = directory.path().join("nginx.conf");
@@ -99,7 +100,7 @@ fn nginx(stub: SocketAddr) -> Peer {
 }
 
 fn haproxy(stub: SocketAddr, name: &str, rules: &str, authorizes: bool) -> Peer {
-    let address = process::free_address();
+    let address = free_address();
     let directory = TempDir::new().unwrap();
     std::fs::write(directory.path().join("tokens.map"), format!("{TOKEN} {UPSTREAM_TOKEN}\n")).unwrap();
     let rules = rules.replace("{directory}", directory.path().to_str().unwrap());
@@ -116,7 +117,7 @@ fn haproxy(stub: SocketAddr, name: &str, rules: &str, authorizes: bool) -> Peer 
 
 /// Any other proxy: a command line that listens at `$LISTEN`, relays to `$UPSTREAM`, and takes `$TOKEN`.
 fn other(stub: SocketAddr, command: &str) -> Peer {
-    let address = process::free_address();
+    let address = free_address();
     let (listen, upstream) = (address.to_string(), stub.to_string());
     let environment =
         [("LISTEN", listen.as_str()), ("UPSTREAM", &upstream), ("TOKEN", TOKEN), ("UPSTREAM_TOKEN", UPSTREAM_TOKEN)];

@@ -1,7 +1,7 @@
 //! The edge as `app` runs it: a Pingora server in a thread of its own.
 
 use std::{
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, atomic::AtomicBool},
     thread::JoinHandle,
@@ -13,7 +13,7 @@ use pingora::server::{RunArgs, Server, ShutdownSignal, ShutdownSignalWatch, conf
 use sallyport::proxy::{self, Certificate, Listener, Process, Underway};
 use tokio::{net::TcpStream, sync::Notify, time::timeout};
 
-use super::{TestEdge, credentials::ScriptedCredentials, edge::Builder, store::FakeStore};
+use super::{TestEdge, credentials::ScriptedCredentials, edge::Builder, free_address, store::FakeStore};
 
 /// A Pingora server in a thread of its own; it stops with its value.
 pub struct RunningServer {
@@ -54,7 +54,7 @@ impl RunningServer {
 
     /// Serves what `builder` has, over TLS if there is a certificate with its key.
     pub async fn of(builder: Builder, tls: Option<(PathBuf, PathBuf)>) -> Self {
-        let address = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+        let address = free_address();
         let credentials = builder.credentials();
         let underway = builder.underway();
         let (gateway, store) = builder.build(Arc::new(AtomicBool::new(false)));
@@ -70,21 +70,13 @@ impl RunningServer {
         let signal = Box::new(Stop(Arc::clone(&stop)));
         let thread = std::thread::spawn(move || server.run(RunArgs { shutdown_signal: signal }));
         timeout(SOON, async {
-            while !listens(address).await {
+            while TcpStream::connect(address).await.is_err() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
         .await
         .expect("it listens");
         Self { address, store, credentials, underway, stop, thread: Some(thread) }
-    }
-}
-
-/// Whether somebody listens; a connection from a free port to itself is nobody.
-async fn listens(address: SocketAddr) -> bool {
-    match TcpStream::connect(address).await {
-        Ok(stream) => stream.local_addr().expect("an address") != address,
-        Err(_refused) => false,
     }
 }
 

@@ -11,6 +11,9 @@ use std::{
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tokio_postgres::{Client, NoTls};
 
+#[path = "../../../tests/support/free_address.rs"]
+mod free_address;
+
 use super::{ConnectError, PostgresStore, Settings};
 use crate::{
     clock::Timestamp,
@@ -33,7 +36,7 @@ async fn client(url: &str) -> Client {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    free_address::free_address().port()
 }
 
 #[tokio::test]

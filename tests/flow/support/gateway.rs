@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write as _,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
     sync::Arc,
@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::sync::Notify;
 
-use super::{Log, Upstream};
+use super::{Log, Upstream, free_address};
 
 /// A running gateway with the routes `/mcp/one` and `/mcp/two`; it stops when dropped.
 pub struct TestGateway {
@@ -266,10 +266,6 @@ fn merge(into: &mut Value, changes: Value) {
         }
         (into, value) => *into = value,
     }
-}
-
-pub fn free_address() -> SocketAddr {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap()
 }
 
 /// Waits until somebody listens at the address, or nobody: the last threads of a gateway end after it.

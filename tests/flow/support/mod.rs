@@ -5,6 +5,8 @@ mod browser;
 #[path = "../../support/certificates.rs"]
 mod certificates;
 mod client;
+#[path = "../../support/free_address.rs"]
+mod free_address;
 mod gateway;
 mod host;
 mod identity_provider;
@@ -18,7 +20,8 @@ mod vendor;
 pub use browser::{Browser, Page};
 pub use certificates::Authority;
 pub use client::{Client, Tokens, choose_user};
-pub use gateway::{TestGateway, free_address};
+pub use free_address::free_address;
+pub use gateway::TestGateway;
 pub use host::Host;
 pub use identity_provider::IdentityProvider;
 pub use log::Log;
