@@ -19,8 +19,8 @@ use sallyport::{
         metadata::{AsMetadata, ResourceMetadata, authorization_server_document, protected_resource_document},
     },
     pins::{Pins, RoutePins},
-    policy::{Capabilities, Capability},
-    resource_server::{Claims, ResourceServer},
+    policy::{AccessControl, Capabilities, Capability},
+    resource_server::{ClaimPath, Claims, ResourceServer},
     routes::Route,
     store::{Changes, sqlite::SqliteStore},
     web::{Origin, OriginRules, RequestOrigin},
@@ -138,7 +138,7 @@ fn filter(bencher: &mut Criterion) {
     let mut capabilities = Capabilities::new(None);
     let item = |n: usize| Capability { key: format!("tool_number_{n}"), ..Capability::default() };
     capabilities.show(Kind::Tool, (0..100).filter(|n| n % 10 != 0).map(item));
-    let view = Everybodys { capabilities: Some(capabilities), pins: None };
+    let view = Somebodys { capabilities: Some(capabilities), claims: Claims::default(), pins: None };
     let list = list_of_tools();
     let events = format!("event: message\r\ndata: {list}\r\n\r\n");
     let call = |length: usize| {
@@ -172,15 +172,56 @@ fn pinning(bencher: &mut Criterion) {
     let pins = Pins::new(&Changes::default());
     let mut group = bencher.benchmark_group("pinning");
     group.throughput(Throughput::Bytes(list.len() as u64));
-    let unpinned = Everybodys { capabilities: None, pins: None };
+    let unpinned = Somebodys { capabilities: None, claims: Claims::default(), pins: None };
     group.bench_function("tools/list of 100, not pinned", |b| b.iter(|| narrow(black_box(&list), &unpinned).unwrap()));
-    let pinned = Everybodys { capabilities: None, pins: Some(pins.of(OPERATION)) };
+    let pinned = Somebodys { capabilities: None, claims: Claims::default(), pins: Some(pins.of(OPERATION)) };
     group.bench_function("tools/list of 100, as before", |b| b.iter(|| narrow(black_box(&list), &pinned).unwrap()));
     // As by two servers behind one address: each text is compared, read and hashed, since the one before was the other's.
     group.bench_function("tools/list of 100, written otherwise each time", |b| {
         let mut texts = [&list, &spaced].into_iter().cycle();
         b.iter(|| narrow(black_box(texts.next().unwrap()), &pinned).unwrap());
     });
+    group.finish();
+}
+
+/// Calls of what is hidden and of what there is not, which should take the same time: nobody is to find names out by it.
+fn refusal(bencher: &mut Criterion) {
+    let control = AccessControl { role_claim: ClaimPath::new("roles"), group_claim: ClaimPath::new("groups") };
+    let everybodys = [control.role_claim.clone(), control.group_claim.clone()];
+    let person = serde_json::json!({"roles": ["reader", "writer"], "groups": ["sales", "support"]});
+    let claims = Claims::of(&everybodys, person.as_object().unwrap());
+    let mut capabilities = Capabilities::new(Some(control));
+    let item = |n: usize| {
+        let roles = if n.is_multiple_of(2) { ["reader", "owner"] } else { ["owner", "auditor"] };
+        let groups = vec!["board".to_owned(), "finance".to_owned()];
+        Capability {
+            key: format!("tool_number_{n}"),
+            roles: roles.map(ToOwned::to_owned).into(),
+            groups,
+            ..Capability::default()
+        }
+    };
+    capabilities.show(Kind::Tool, (0..100).map(item));
+    let pins = Pins::new(&Changes::default()).of(OPERATION);
+    let definition = |n: usize, title: &str| tool(n).to_string().replace("Search", title);
+    pins.is_settled("tool_number_2", &definition(2, "Search"));
+    pins.is_settled("tool_number_2", &definition(2, "Delete"));
+    let view = Somebodys { capabilities: Some(capabilities), claims, pins: Some(pins) };
+    let mut group = bencher.benchmark_group("refusal");
+    for (name, tool) in [
+        ("a tool that there is not", "tool_number_x"),
+        ("a tool of other roles", "tool_number_1"),
+        ("a tool that waits for an administrator", "tool_number_2"),
+    ] {
+        let params = serde_json::json!({"name": tool, "arguments": {"text": "x".repeat(100)}});
+        let body = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).to_string();
+        group.bench_function(name, |b| {
+            b.iter(|| {
+                let batch = Batch::parse(black_box(body.as_bytes())).unwrap();
+                judge(&batch.messages()[0], &body, &view, &mut Edits::default()).unwrap_err();
+            });
+        });
+    }
     group.finish();
 }
 
@@ -210,15 +251,16 @@ fn tool(n: usize) -> serde_json::Value {
     })
 }
 
-/// What everybody sees alike: these capabilities, or all of them whole; tools may be pinned.
-struct Everybodys {
+/// What somebody with these claims sees: these capabilities, or all of them whole; tools may be pinned.
+struct Somebodys {
     capabilities: Option<Capabilities>,
+    claims: Claims,
     pins: Option<Arc<RoutePins>>,
 }
 
-impl View for Everybodys {
+impl View for Somebodys {
     fn item(&self, kind: Kind, key: &str) -> Item<'_> {
-        self.capabilities.as_ref().map_or(Item::Whole, |shown| shown.item(kind, key, &Claims::default()))
+        self.capabilities.as_ref().map_or(Item::Whole, |shown| shown.item(kind, key, &self.claims))
     }
 
     fn shows_uri(&self, _uri: &str) -> bool {
@@ -250,5 +292,16 @@ impl View for Everybodys {
     }
 }
 
-criterion_group!(parts, token_digest, authenticate, session_id, origin, metadata, redirect_matching, filter, pinning);
+criterion_group!(
+    parts,
+    token_digest,
+    authenticate,
+    session_id,
+    origin,
+    metadata,
+    redirect_matching,
+    filter,
+    pinning,
+    refusal
+);
 criterion_main!(parts);

@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 use super::{Identity, Provider, oidc};
 use crate::{
     clock::Timestamp,
-    crypto::{Secret, random_token},
+    crypto::{Secret, in_clear, in_clear_if_any, random_token},
     store::{self, Connection, ConnectionKey, ConnectionState, Owner, RefreshedTokens, SubjectId},
     telemetry::causes,
 };
@@ -46,8 +46,10 @@ pub enum NoAssertion {
 /// What is sealed.
 #[derive(Serialize, Deserialize)]
 struct Held {
-    id_token: String,
-    refresh_token: Option<String>,
+    #[serde(serialize_with = "in_clear")]
+    id_token: Secret,
+    #[serde(serialize_with = "in_clear_if_any")]
+    refresh_token: Option<Secret>,
 }
 
 /// A person's kept tokens, open.
@@ -70,10 +72,7 @@ impl Identity {
             return Ok(());
         }
         let now = self.clock.now();
-        let held = Held {
-            id_token: claims.id_token.expose().to_owned(),
-            refresh_token: claims.refresh_token.as_ref().map(|token| token.expose().to_owned()),
-        };
+        let held = Held { id_token: claims.id_token.clone(), refresh_token: claims.refresh_token.clone() };
         let key = key(subject);
         let sealed = self.seal(&key, &held);
         let connection = Connection {
@@ -113,7 +112,7 @@ impl Identity {
     /// Takes no more assertions from a sign-in that the provider no longer accepts, unless there was another one since.
     async fn end_tokens(&self, key: &ConnectionKey, refused: &Secret) -> Result<(), NoAssertion> {
         match self.opened(key).await.map_err(unavailable)? {
-            Some(opened) if opened.held.id_token == refused.expose() => {
+            Some(opened) if opened.held.id_token == *refused => {
                 self.store.end_connection(key, opened.version, self.clock.now()).await.map(drop).map_err(unavailable)
             }
             _ => Ok(()),
@@ -126,7 +125,7 @@ impl Identity {
         let key = key(subject);
         let opened = self.opened(&key).await.map_err(unavailable)?.ok_or(NoAssertion::SignInRequired)?;
         if opened.is_fresh(self.clock.now()) {
-            return Ok(Secret::new(opened.held.id_token));
+            return Ok(opened.held.id_token);
         }
         let this = Arc::clone(self);
         let renewal = tokio::spawn(async move { this.renewed_in_turn(&key).await });
@@ -141,7 +140,7 @@ impl Identity {
             let now = self.clock.now();
             match self.opened(key).await.map_err(unavailable)? {
                 None => return Err(NoAssertion::SignInRequired),
-                Some(opened) if opened.is_fresh(now) => return Ok(Secret::new(opened.held.id_token)),
+                Some(opened) if opened.is_fresh(now) => return Ok(opened.held.id_token),
                 Some(_) => {}
             }
             match self.store.take_lease(&lease, &holder, now.plus(LEASE), now).await {
@@ -165,10 +164,9 @@ impl Identity {
         let Provider::Oidc(provider) = &self.provider else { return Err(NoAssertion::SignInRequired) };
         let opened = self.opened(key).await.map_err(unavailable)?.ok_or(NoAssertion::SignInRequired)?;
         if opened.is_fresh(self.clock.now()) {
-            return Ok(Secret::new(opened.held.id_token));
+            return Ok(opened.held.id_token);
         }
-        let (Some(refresh_token), Owner::User(subject)) = (opened.held.refresh_token.map(Secret::new), &key.owner)
-        else {
+        let (Some(refresh_token), Owner::User(subject)) = (opened.held.refresh_token, &key.owner) else {
             return Err(NoAssertion::SignInRequired);
         };
         let renewed = match provider.renew(&refresh_token, subject).await {
@@ -185,8 +183,8 @@ impl Identity {
             Err(error) => return Err(NoAssertion::Unavailable(error.to_string())),
         };
         let held = Held {
-            id_token: renewed.id_token.expose().to_owned(),
-            refresh_token: Some(renewed.refresh_token.unwrap_or(refresh_token).expose().to_owned()),
+            id_token: renewed.id_token.clone(),
+            refresh_token: Some(renewed.refresh_token.unwrap_or(refresh_token)),
         };
         let tokens = RefreshedTokens {
             sealed_tokens: self.seal(key, &held),
@@ -237,8 +235,8 @@ impl Identity {
     }
 
     fn seal(&self, key: &ConnectionKey, held: &Held) -> Vec<u8> {
-        let plain = Zeroizing::new(serde_json::json!(held).to_string());
-        self.key_ring.seal(&key.sealing_context(), plain.as_bytes())
+        let plain = Zeroizing::new(serde_json::to_vec(held).expect("text serializes"));
+        self.key_ring.seal(&key.sealing_context(), &plain)
     }
 }
 

@@ -146,7 +146,7 @@ impl IdJag {
         })?;
         let tokens = self.connections.authorization().redeem_assertion(&found, &client, &assertion, settings).await;
         let tokens = tokens.map_err(|error| failed("redemption", &error, error.is_temporary()))?;
-        let header = bearer(tokens.access_token.expose()).ok_or(NoCredential::Denied)?;
+        let header = bearer(&tokens.access_token).ok_or(NoCredential::Denied)?;
         let lifetime = tokens.expires_in.unwrap_or(UNKNOWN_LIFETIME).min(LONGEST);
         Ok((Arc::new([header]), lifetime.saturating_sub((lifetime / 10).min(LONGEST_LEAD))))
     }

@@ -2,6 +2,8 @@
 
 use http::{HeaderName, HeaderValue};
 
+use crate::crypto::Secret;
+
 /// Where an API key stands in a request, and where people get one.
 #[derive(Debug, Clone)]
 pub struct KeySettings {
@@ -18,11 +20,10 @@ impl KeySettings {
     pub fn header(&self, key: &str) -> Option<(HeaderName, HeaderValue)> {
         let fits = (1..=LONGEST_KEY).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic());
         let text = match &self.scheme {
-            Some(scheme) => format!("{scheme} {key}"),
-            None => key.to_owned(),
+            Some(scheme) => Secret::new(format!("{scheme} {key}")),
+            None => Secret::new(key),
         };
-        let mut value = HeaderValue::from_str(&text).ok().filter(|_| fits)?;
-        value.set_sensitive(true);
+        let value = text.into_header().filter(|_| fits)?;
         Some((self.header.clone(), value))
     }
 }

@@ -53,6 +53,13 @@ fn open_files(gateway: &TestGateway) -> usize {
     std::fs::read_dir(format!("/proc/{}/fd", gateway.pid())).unwrap().count()
 }
 
+/// The memory of the process, in bytes.
+fn resident(gateway: &TestGateway) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", gateway.pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
 /// Refreshes although the store does not play along; it must be told when to come back, within the store's deadlines.
 async fn is_told_to_come_back(client: &Client, tokens: &Tokens) {
     let begun = Instant::now();

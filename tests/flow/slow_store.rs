@@ -18,21 +18,26 @@ use crate::{
 };
 
 /// A session of its own, in which locks can be held.
-async fn session(database: &TestDatabase) -> Database {
+pub async fn session(database: &TestDatabase) -> Database {
     let (client, connection) = tokio_postgres::connect(&database.url(), NoTls).await.unwrap();
     tokio::spawn(connection);
     client
 }
 
-async fn hold(session: &Database, table: &str) {
+pub async fn hold(session: &Database, table: &str) {
     session.batch_execute(&format!("BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")).await.unwrap();
+}
+
+/// How many wait for a lock of `table`.
+pub async fn awaited(session: &Database, table: &str) -> i64 {
+    let waiting = format!("SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass AND NOT granted");
+    session.query_one(&waiting, &[]).await.unwrap().get(0)
 }
 
 /// Waits until somebody waits for a lock of `table`, or `over` says that nobody will.
 async fn until_awaited(session: &Database, table: &str, over: &Cell<bool>) {
-    let awaited = format!("SELECT count(*) FROM pg_locks WHERE relation = '{table}'::regclass AND NOT granted");
     let deadline = Instant::now() + Duration::from_secs(10);
-    while !over.get() && session.query_one(&awaited, &[]).await.unwrap().get::<_, i64>(0) == 0 {
+    while !over.get() && awaited(session, table).await == 0 {
         assert!(Instant::now() < deadline, "nobody asks for {table}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }

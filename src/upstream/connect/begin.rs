@@ -65,7 +65,7 @@ impl Connect {
             server: (*authorization_server).clone(),
             client: KeptClient::from(&client),
             redirect_uri,
-            code_verifier: code_verifier.expose().to_owned(),
+            code_verifier,
             scope: asked.scope,
         };
         let sealed_details = match sealed::seal(&self.key_ring, &details_context(&server.id), &details) {

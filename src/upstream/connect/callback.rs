@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use super::{Connect, Details, details_context};
 use crate::{
-    crypto::{Digest, Secret},
+    crypto::Digest,
     identity::{Trouble, page_response, store_trouble, trouble_page},
     oauth::Params,
     pages::{self, LocalHref, safe_text},
@@ -60,7 +60,7 @@ impl Connect {
                 let exchange = CodeExchange {
                     code: &code,
                     redirect_uri: &details.redirect_uri,
-                    code_verifier: &Secret::new(details.code_verifier),
+                    code_verifier: &details.code_verifier,
                 };
                 let exchanged =
                     self.connections.authorization().exchange_code(&details.server, &client, exchange, settings);

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    crypto::KeyRing,
+    crypto::{KeyRing, Secret, in_clear},
     identity::{Identity, Trouble},
     policy::Policies,
     routes::{Route, Routes},
@@ -67,7 +67,8 @@ struct Details {
     server: AuthorizationServer,
     client: KeptClient,
     redirect_uri: String,
-    code_verifier: String,
+    #[serde(serialize_with = "in_clear")]
+    code_verifier: Secret,
     scope: Option<String>,
 }
 

@@ -111,8 +111,8 @@ impl Connections {
     ) -> Result<(), ConnectError> {
         let now = self.clock.now();
         let held = Held {
-            access_token: granted.access_token.expose().to_owned(),
-            refresh_token: granted.refresh_token.as_ref().map(|token| token.expose().to_owned()),
+            access_token: granted.access_token,
+            refresh_token: granted.refresh_token,
             redirect_uri: redirect_uri.to_owned(),
             document_client: client.document.then(|| KeptClient::from(client)),
             server,
@@ -132,7 +132,7 @@ impl Connections {
 
     /// Keeps a person's own API key, in place of what there was.
     pub(super) async fn establish_key(&self, key: &ConnectionKey, api_key: &str) -> Result<(), ConnectError> {
-        let held = HeldKey { key: api_key.to_owned() };
+        let held = HeldKey { key: Secret::new(api_key) };
         let sealed = sealed::seal(&self.key_ring, &tokens_context(key), &held)?;
         let connection = Connection::fresh(key.clone(), sealed, self.clock.now());
         self.store.save_connection(&connection).await?;
@@ -165,7 +165,7 @@ impl Connections {
             Some(refresh_token) => (refresh_token, TokenKind::Refresh),
             None => (held.access_token, TokenKind::Access),
         };
-        self.authorization.revoke(&held.server, &client, &Secret::new(token), kind).await?;
+        self.authorization.revoke(&held.server, &client, &token, kind).await?;
         Ok(())
     }
 
@@ -198,7 +198,9 @@ impl Connections {
         }
         let opened = match as_key {
             None => self.open_as::<Held>(&connection).map(|held| (bearer(&held.access_token), Some(held))),
-            Some(settings) => self.open_as::<HeldKey>(&connection).map(|held| (settings.header(&held.key), None)),
+            Some(settings) => {
+                self.open_as::<HeldKey>(&connection).map(|held| (settings.header(held.key.expose()), None))
+            }
         };
         let (header, held) = match opened {
             Ok(opened) => opened,
@@ -249,9 +251,8 @@ fn scope_union(known: &str, more: &str) -> String {
     if union.len() <= LONGEST_SCOPE { union } else { more.chars().take(LONGEST_SCOPE).collect() }
 }
 
-pub(super) fn bearer(access_token: &str) -> Option<(HeaderName, HeaderValue)> {
-    let mut value = HeaderValue::from_str(&format!("Bearer {access_token}")).ok()?;
-    value.set_sensitive(true);
+pub(super) fn bearer(access_token: &Secret) -> Option<(HeaderName, HeaderValue)> {
+    let value = Secret::new(format!("Bearer {}", access_token.expose())).into_header()?;
     Some((header::AUTHORIZATION, value))
 }
 

@@ -145,7 +145,7 @@ impl Connections {
             return Ok(current);
         }
         let Some(held) = &current.held else { return Err(NoCredential::ConnectRequired(Need::ReconsentRequired)) };
-        let Some(refresh_token) = held.refresh_token.as_deref() else {
+        let Some(refresh_token) = held.refresh_token.as_ref() else {
             return self.ended(key, current.version, "no_refresh_token", None).await;
         };
         let client = match self.client_of(&current, settings).await {
@@ -157,7 +157,7 @@ impl Connections {
         if taken.elapsed() > SLOWEST_START {
             return Err(NoCredential::Unavailable { retry_after: super::RETRY_AFTER });
         }
-        match self.authorization.refresh(&held.server, &client, refresh_token, settings).await {
+        match self.authorization.refresh(&held.server, &client, refresh_token.expose(), settings).await {
             Ok(tokens) => {
                 self.commit(key, current.version, held, tokens).await?;
                 REFRESHED.count();
@@ -205,12 +205,8 @@ impl Connections {
     ) -> Result<(), NoCredential> {
         let now = self.clock.now();
         let held = Held {
-            access_token: tokens.access_token.expose().to_owned(),
-            refresh_token: tokens
-                .refresh_token
-                .as_ref()
-                .map(|token| token.expose().to_owned())
-                .or_else(|| before.refresh_token.clone()),
+            access_token: tokens.access_token,
+            refresh_token: tokens.refresh_token.or_else(|| before.refresh_token.clone()),
             server: before.server.clone(),
             redirect_uri: before.redirect_uri.clone(),
             document_client: before.document_client.clone(),

@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     clock::Timestamp,
-    crypto::{KeyRing, SealError, Secret},
+    crypto::{KeyRing, SealError, Secret, in_clear, in_clear_if_any},
     store::ConnectionKey,
     upstream::{
         ClientAuthentication,
@@ -17,8 +17,10 @@ use crate::{
 /// The secrets of a connection and what its refresh needs.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Held {
-    pub(super) access_token: String,
-    pub(super) refresh_token: Option<String>,
+    #[serde(serialize_with = "in_clear")]
+    pub(super) access_token: Secret,
+    #[serde(serialize_with = "in_clear_if_any")]
+    pub(super) refresh_token: Option<Secret>,
     pub(super) server: AuthorizationServer,
     pub(super) redirect_uri: String,
     /// The client of the metadata document, where the connection was made with that; no registration is kept for it.
@@ -29,7 +31,8 @@ pub(super) struct Held {
 /// A person's own API key.
 #[derive(Serialize, Deserialize)]
 pub(super) struct HeldKey {
-    pub(super) key: String,
+    #[serde(serialize_with = "in_clear")]
+    pub(super) key: Secret,
 }
 
 /// A registration's details: the secret, and how it is presented.
@@ -37,7 +40,8 @@ pub(super) struct HeldKey {
 pub(in crate::upstream) struct KeptClient {
     client_id: String,
     method: KeptMethod,
-    secret: Option<String>,
+    #[serde(serialize_with = "in_clear_if_any")]
+    secret: Option<Secret>,
     secret_expires_at: Option<i64>,
     #[serde(default)]
     document: bool,
@@ -62,7 +66,7 @@ impl From<&RegisteredClient> for KeptClient {
         Self {
             client_id: client.client_id.clone(),
             method,
-            secret: secret.map(|secret| secret.expose().to_owned()),
+            secret: secret.cloned(),
             secret_expires_at: client.secret_expires_at.map(Timestamp::as_millis),
             document: client.document,
         }
@@ -71,10 +75,9 @@ impl From<&RegisteredClient> for KeptClient {
 
 impl From<KeptClient> for RegisteredClient {
     fn from(kept: KeptClient) -> Self {
-        let secret = kept.secret.map(Secret::new);
         Self {
             client_id: kept.client_id,
-            authentication: match (kept.method, secret) {
+            authentication: match (kept.method, kept.secret) {
                 (KeptMethod::Basic, Some(secret)) => ClientAuthentication::SecretBasic(secret),
                 (KeptMethod::Post, Some(secret)) => ClientAuthentication::SecretPost(secret),
                 (KeptMethod::PrivateKeyJwt, _) => ClientAuthentication::PrivateKeyJwt,

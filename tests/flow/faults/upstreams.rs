@@ -15,7 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::open_files;
+use super::{open_files, resident};
 use crate::{
     leaving::SOON,
     support::{Client, TestGateway},
@@ -121,3 +121,31 @@ async fn an_upstream_that_breaks_its_word_costs_one_error_and_leaves_nothing_ope
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
+
+/// What a call leaves behind would be tens of KiB, and there are thousands of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_of_broken_answers_leave_no_memory_behind() {
+    let quick = |habit: &Habit| !matches!(habit, Habit::Keeps(_));
+    let habits: Vec<Habit> = HABITS.iter().map(|(habit, _)| *habit).filter(quick).collect();
+    let count = habits.len();
+    let upstream = Upstream::start(habits).await;
+    let (gateway, _log) = TestGateway::with_log(route(&upstream.url)).await;
+    let client = Client::register(&gateway).await;
+    let tokens = client.log_in("/mcp/one", "ada").await;
+    let calls = async |rounds: usize| {
+        for number in (0..count).cycle().take(rounds * count) {
+            upstream.habit.store(number, Ordering::SeqCst);
+            let calls = (0..10).map(|_| async {
+                let _error_or_cut = client.call("/mcp/one", &tokens.access).await.bytes().await;
+            });
+            futures_util::future::join_all(calls).await;
+        }
+    };
+    calls(10).await;
+    let before = resident(&gateway);
+    calls(40).await;
+    let after = resident(&gateway);
+    assert!(after < before + 16 * MIB, "{} MiB, {} MiB before", after / MIB, before / MIB);
+}
+
+const MIB: u64 = 1024 * 1024;

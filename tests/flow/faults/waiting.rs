@@ -5,14 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::StatusCode;
+use reqwest::{StatusCode, header};
 use serde_json::json;
 
 use super::is_told_to_come_back;
 use crate::{
     leaving::SOON,
     postgres::TestDatabase,
-    support::{Client, TestGateway, Tokens},
+    slow_store::{awaited, hold, session},
+    support::{Browser, Client, TestGateway, Tokens},
 };
 
 /// More than there are connections; each is told within the deadlines of a statement and of the pool, and whoever needs no
@@ -49,6 +50,42 @@ async fn a_database_that_stalls_lets_nobody_wait_for_long() {
         }
     }
 }
+
+/// What is asked about tokens that nobody issued takes half of the store's connections, so that the others sign in.
+#[tokio::test]
+async fn a_flood_of_unknown_tokens_leaves_the_store_to_people_who_sign_in() {
+    let database = TestDatabase::create().await;
+    let (gateway, _log) = TestGateway::with_log(super::on(&database.url())).await;
+    let client = Client::register(&gateway).await;
+    let tokens = client.log_in("/mcp/one", "ada").await;
+    assert_eq!(client.call("/mcp/one", &tokens.access).await.status(), StatusCode::OK);
+    let (locks, watcher) = (session(&database).await, session(&database).await);
+    hold(&locks, "access_tokens").await;
+    let unknown: Vec<String> = (0..100).map(|number| format!("at_{number:043}")).collect();
+    let begun = Instant::now();
+    let flood = futures_util::future::join_all(unknown.iter().map(|token| client.call("/mcp/one", token)));
+    let others = async {
+        while awaited(&watcher, "access_tokens").await < LOOKUPS {
+            assert!(begun.elapsed() < SOON, "the flood does not reach the store");
+        }
+        let newcomer = Client::register(&gateway).await;
+        newcomer.authorize(&mut Browser::new(&gateway.origin), "/mcp/one", "bob").await;
+        let warm = client.call("/mcp/one", &tokens.access).await.status();
+        (warm, awaited(&watcher, "access_tokens").await)
+    };
+    let (refused, (warm, lookups)) = tokio::join!(flood, others);
+    assert_eq!(warm, StatusCode::OK);
+    assert!(lookups <= LOOKUPS, "{lookups} look-ups at once");
+    for answer in refused {
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert!(answer.headers().contains_key(header::RETRY_AFTER));
+    }
+    locks.batch_execute("ROLLBACK").await.unwrap();
+    assert_eq!(client.call("/mcp/one", &unknown[0]).await.status(), StatusCode::UNAUTHORIZED);
+}
+
+/// Half of the connections to the store.
+const LOOKUPS: i64 = 8;
 
 /// As by a backup that copies the file under a lock.
 #[tokio::test]
