@@ -24,6 +24,8 @@ fail() {
     exit 1
 }
 
+alive() { [[ $(cat "/proc/$1/stat" 2>/dev/null) == *') '[^ZX]* ]]; }
+
 # What the configuration says, or why it cannot be used.
 derived=$("$program" check --config "$config") || fail "the configuration cannot be used; the gateway runs on as it is"
 value() { sed -n "s/^  $1  *//p" <<<"$derived"; }
@@ -31,13 +33,13 @@ pid_file=$(value 'pid file')
 socket=$(value 'upgrade socket')
 [[ -n $pid_file && -n $socket ]] || fail "server.pidFile and server.upgradeSocket are needed in $config"
 old=$(cat "$pid_file" 2>/dev/null) || fail "$pid_file cannot be read; is the gateway running?"
-kill -0 "$old" 2>/dev/null || fail "process $old of $pid_file does not run"
+alive "$old" || fail "process $old of $pid_file does not run"
 if [[ -n $or_reload && "/proc/$old/exe" -ef $(command -v "$program") ]]; then
     rm -f "$socket.reload"
     kill -HUP "$old"
     for _ in $(seq 600); do
         [[ -e $socket.reload ]] && break
-        kill -0 "$old" 2>/dev/null || fail "process $old has ended; see its log"
+        alive "$old" || fail "process $old has ended; see its log"
         sleep 0.05
     done
     outcome=$(cat "$socket.reload" 2>/dev/null) || fail "process $old has not read its configuration for half a minute; see its log"
@@ -46,13 +48,15 @@ if [[ -n $or_reload && "/proc/$old/exe" -ef $(command -v "$program") ]]; then
     exit
 fi
 
-"$program" run --upgrade --config "$config" </dev/null &
-new=$!
+# No child of this script: systemd waits only for the end of a process that is its own when it is told of it.
+exec 3>&1
+new=$("$program" run --upgrade --config "$config" </dev/null >&3 3>&- & echo $!)
+exec 3>&-
 
 # Ready, or gone, or too slow.
 for _ in $(seq 1200); do
     [[ $(cat "$socket.next" 2>/dev/null) == "$new" ]] && break
-    kill -0 "$new" 2>/dev/null || fail "the new process ended before it was ready; process $old runs on"
+    alive "$new" || fail "the new process ended before it was ready; process $old runs on"
     sleep 0.05
 done
 if [[ $(cat "$socket.next" 2>/dev/null) != "$new" ]]; then
@@ -63,7 +67,7 @@ fi
 kill -QUIT "$old"
 for _ in $(seq 300); do
     [[ $(cat "$pid_file" 2>/dev/null) == "$new" ]] && break
-    kill -0 "$new" 2>/dev/null || fail "the new process ended while it took over; see its log, and whether $old still runs"
+    alive "$new" || fail "the new process ended while it took over; see its log, and whether $old still runs"
     sleep 0.05
 done
 [[ $(cat "$pid_file" 2>/dev/null) == "$new" ]] || fail "the new process did not take over; see its log, and whether $old still runs"

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    os::unix::net::UnixDatagram,
     path::PathBuf,
     process::{Command, Output},
     sync::{
@@ -187,11 +188,15 @@ impl Upgradable {
     }
 
     fn script(&self, options: &[&str]) -> Output {
+        self.command(options).output().unwrap()
+    }
+
+    fn command(&self, options: &[&str]) -> Command {
         let log = File::create(self.files.path().join("log")).unwrap();
         let mut script = Command::new("bash");
         script.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/conf/upgrade.sh")).args(options).arg(self.config());
         script.env("SALLYPORT", env!("CARGO_BIN_EXE_sallyport")).stderr(log.try_clone().unwrap()).stdout(log);
-        script.output().unwrap()
+        script
     }
 
     fn log(&self) -> String {
@@ -301,6 +306,26 @@ async fn an_upgrade_under_load_fails_no_request() {
     assert_eq!(old.pid(), Some(second), "the old process took only its own away");
     assert_eq!(client.call("/mcp/one", &tokens.access).await.status(), StatusCode::OK);
     assert_eq!(client.refresh(&tokens.refresh).await.status(), StatusCode::OK);
+}
+
+/// systemd does not wait for a process that is another's child when it is told of it, and would kill it at once at the
+/// next stop.
+#[tokio::test]
+async fn what_takes_over_is_no_child_of_the_script_when_the_service_manager_hears_of_it() {
+    let old = Upgradable::start().await;
+    let socket = old.files.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(SOON)).unwrap();
+    let mut script = old.command(&[]).env("NOTIFY_SOCKET", &socket).spawn().unwrap();
+    let mut told = [0; 100];
+    let length = manager.recv(&mut told).unwrap();
+    let told = String::from_utf8_lossy(&told[..length]).into_owned();
+    let process = told.lines().find_map(|line| line.strip_prefix("MAINPID=")).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap();
+    assert_ne!(parent.trim(), script.id().to_string());
+    assert!(script.wait().unwrap().success(), "{}", old.log());
+    assert_eq!(old.pid().map(|pid| pid.to_string()).as_deref(), Some(process));
 }
 
 #[tokio::test]

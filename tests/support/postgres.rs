@@ -43,7 +43,9 @@ impl TestDatabase {
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (server, drop) = (self.server.clone(), format!("DROP SCHEMA {} CASCADE", self.schema));
+        // A test that has failed may still hold a lock.
+        let drop = format!("SET lock_timeout = '5s'; DROP SCHEMA {} CASCADE", self.schema);
+        let server = self.server.clone();
         let dropped = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime starts").block_on(run(&server, &drop));
