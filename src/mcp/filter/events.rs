@@ -1,9 +1,10 @@
 //! A stream of server-sent events, cut into messages and narrowed one by one.
 //!
 //! Events go on as soon as they are complete and never in parts, so that how the stream was cut on its way makes no
-//! difference. Lines end as the HTML standard says (section 9.2.5): with CR, LF or both.
+//! difference. Lines end as the HTML standard says (section 9.2.5): with CR, LF or both. What goes on ends its lines with LF
+//! or both, since there are clients that know no other end and would find other messages between those of the standard.
 
-use memchr::memchr2;
+use memchr::{memchr_iter, memchr2};
 use thiserror::Error;
 
 use super::{
@@ -127,6 +128,7 @@ impl EventFilter {
             }),
         };
         match narrowed {
+            Ok(Narrowed::Unchanged) if has_lone_cr(raw) => event.write_whole(out),
             Ok(Narrowed::Unchanged) => {
                 out.extend_from_slice(raw);
                 return true;
@@ -176,6 +178,17 @@ impl<'e> Event<'e> {
         Some(whole)
     }
 
+    /// Writes the event as it is, each line with LF.
+    fn write_whole(&self, out: &mut Vec<u8>) {
+        for line in &self.lines {
+            out.extend_from_slice(line.whole);
+            out.push(b'\n');
+        }
+        if !self.lines.is_empty() {
+            out.push(b'\n');
+        }
+    }
+
     /// Writes the event with other data; without data only what clients keep for later: the id and the retry time.
     fn write(&self, data: Option<&str>, out: &mut Vec<u8>) {
         let mut written = false;
@@ -201,6 +214,12 @@ impl<'e> Event<'e> {
             out.push(b'\n');
         }
     }
+}
+
+/// Whether a CR alone ends a line of an event; its last one may yet be followed by LF.
+fn has_lone_cr(raw: &[u8]) -> bool {
+    let inner = &raw[..raw.len().saturating_sub(1)];
+    memchr_iter(b'\r', inner).any(|cr| raw[cr + 1] != b'\n')
 }
 
 /// How much of an event is held until it is complete.

@@ -56,6 +56,22 @@ fn events_are_read_as_clients_read_them() {
     becomes(&format!("Data: {SHOWN}\n\n"), &format!("Data: {SHOWN}\n\n"));
 }
 
+/// There are clients that know LF only: what the standard takes for a line must be none that they take for data.
+#[test]
+fn no_message_hides_behind_an_end_of_line_that_some_clients_do_not_know() {
+    for (sent, seen) in [
+        (format!("data: \r{HIDDEN}\n\n"), format!("data: \n{HIDDEN}\n\n")),
+        (format!("data: \r\r{HIDDEN}\n\n"), format!("data: \n\n{HIDDEN}\n\n")),
+        (format!("id: 1\rdata: \r{HIDDEN}\r\n\r\n"), format!("id: 1\ndata: \n{HIDDEN}\n\n")),
+    ] {
+        becomes(&sent, &seen);
+        for line in seen.split('\n') {
+            assert!(!(line.starts_with("data") && line.contains("hidden")), "{line}");
+        }
+    }
+    becomes(&format!("data: {SHOWN}\r\n\r\n"), &format!("data: {SHOWN}\r\n\r\n"));
+}
+
 #[test]
 fn what_cannot_be_read_is_apologised_for_once() {
     becomes("data: {\n\nid: 1\ndata: nonsense\n\n", "data: {\"sorry\":1}\n\nid: 1\n\n");
