@@ -287,6 +287,10 @@ impl View for Somebodys {
         self.pins.as_ref().is_none_or(|pins| pins.is_settled(name, definition))
     }
 
+    fn known_tool<'t>(&self, text: &'t str) -> Option<(&'t str, usize)> {
+        self.pins.as_ref()?.known(text)
+    }
+
     fn holds_tool(&self, name: &str) -> bool {
         self.pins.as_ref().is_some_and(|pins| pins.waits(name))
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::mcp::filter::{Item, Kind, View, narrow};
 
 const ECHO: &str = r#"{"name":"echo","description":"d","inputSchema":{"a":1,"b":2}}"#;
 
@@ -82,4 +83,97 @@ fn an_upstream_that_never_says_the_same_fills_nothing() {
         assert_eq!(seen, number + 1 < MAX_TOOLS, "{number}");
     }
     assert!(route.read().len() <= MAX_TOOLS);
+}
+
+/// Shows what is settled, and never tools whose name begins with `secret`; knows texts again, or reads each anew.
+struct Pinned {
+    pins: Arc<RoutePins>,
+    knows: bool,
+}
+
+impl View for Pinned {
+    fn item(&self, _: Kind, key: &str) -> Item<'_> {
+        if key.starts_with("secret") { Item::Hidden } else { Item::Whole }
+    }
+
+    fn shows_uri(&self, _: &str) -> bool {
+        true
+    }
+
+    fn hides_uris(&self) -> bool {
+        false
+    }
+
+    fn shows_any(&self, _: Kind) -> bool {
+        true
+    }
+
+    fn is_private(&self) -> bool {
+        false
+    }
+
+    fn passes_method(&self, _: &str) -> bool {
+        true
+    }
+
+    fn accepts_tool(&self, name: &str, definition: &str) -> bool {
+        self.pins.is_settled(name, definition)
+    }
+
+    fn known_tool<'t>(&self, text: &'t str) -> Option<(&'t str, usize)> {
+        self.pins.known(text).filter(|_| self.knows)
+    }
+
+    fn holds_tool(&self, name: &str) -> bool {
+        self.pins.waits(name)
+    }
+}
+
+#[test]
+fn a_text_is_known_again_where_it_is_the_one_that_counts() {
+    let (_pins, route) = pins();
+    assert_eq!(route.known(ECHO), None);
+    assert!(route.is_settled("echo", ECHO));
+    assert_eq!(route.known(&format!("{ECHO},{{}}")), Some(("echo", ECHO.len())));
+    for unknown in [&changed("\"d\"", "\"e\""), &changed("echo", "other"), &ECHO[..ECHO.len() - 1], "{", ""] {
+        assert_eq!(route.known(unknown), None, "{unknown}");
+    }
+    assert!(!route.is_settled("echo", &changed("\"d\"", "\"e\"")));
+    assert_eq!(route.known(ECHO), None, "something waits");
+}
+
+/// To know a text again saves reading it, and nothing else.
+#[test]
+fn what_passes_is_the_same_whether_texts_are_known_again_or_not() {
+    let secret = changed("echo", "secret");
+    let spaced = ECHO.replacen(':', ": ", 1);
+    let lists = [
+        format!("[{ECHO}]"),
+        format!("[{ECHO},{secret}, {spaced} ]"),
+        format!("[{secret},{ECHO},{}]", changed("echo", "another")),
+        format!("[ {ECHO} , {ECHO}]"),
+        format!("[{ECHO}}}]"),
+        format!("[{ECHO}{ECHO}]"),
+        format!("[{ECHO},]"),
+        format!("[{ECHO}"),
+        format!("[{}]", &ECHO[..ECHO.len() - 1]),
+        format!("[{}]", changed("{\"name\":\"echo\"", "{\"name\":\"echo\",\"name\":\"secret\"")),
+        format!("[{}]", changed("\"d\"", "\"evil\"")),
+        format!("[{ECHO}]"),
+    ];
+    for cold in [true, false] {
+        let [knowing, reading] = [true, false].map(|knows| {
+            let (_pins, pins) = pins();
+            if !cold {
+                for (tool, text) in [("echo", ECHO), ("secret", &secret)] {
+                    pins.is_settled(tool, text);
+                }
+            }
+            Pinned { pins, knows }
+        });
+        for list in &lists {
+            let answer = format!(r#"{{"jsonrpc":"2.0","id":1,"result":{{"tools":{list}}}}}"#);
+            assert_eq!(narrow(&answer, &knowing), narrow(&answer, &reading), "{answer}");
+        }
+    }
 }

@@ -54,6 +54,10 @@ impl View for CallerView {
         self.policy.pinning.as_ref().is_none_or(|pinning| pinning.pins.is_settled(name, definition) || !pinning.hold)
     }
 
+    fn known_tool<'t>(&self, text: &'t str) -> Option<(&'t str, usize)> {
+        self.policy.pinning.as_ref()?.pins.known(text)
+    }
+
     fn holds_tool(&self, name: &str) -> bool {
         self.policy.pinning.as_ref().is_some_and(|pinning| pinning.hold && pinning.pins.waits(name))
     }

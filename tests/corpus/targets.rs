@@ -362,6 +362,10 @@ impl View for Hiding {
         true
     }
 
+    fn known_tool<'t>(&self, _: &'t str) -> Option<(&'t str, usize)> {
+        None
+    }
+
     fn holds_tool(&self, _: &str) -> bool {
         false
     }

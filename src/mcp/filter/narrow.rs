@@ -298,6 +298,20 @@ fn blocks<'t>(
 fn list<V: View>(scanner: &mut Scanner<'_>, kind: Kind, view: &V, edits: &mut Edits) -> Result<(), Malformed> {
     let mut kept = Elements::default();
     scanner.array(|scanner| {
+        if kind == Kind::Tool
+            && let Some((name, length)) = view.known_tool(scanner.rest())
+        {
+            let item = view.item(kind, name);
+            if !matches!(item, Item::Projected(_)) {
+                let element = scanner.take(length);
+                if item == Item::Whole {
+                    kept.keep(&element, edits);
+                } else {
+                    kept.drop(&element, edits);
+                }
+                return Ok(());
+            }
+        }
         let start = scanner.position();
         let members = Members::scan(scanner)?;
         let element = start..scanner.position_behind();

@@ -67,6 +67,19 @@ impl<'t> Scanner<'t> {
         self.at
     }
 
+    /// The text from the next value on.
+    pub fn rest(&mut self) -> &'t str {
+        self.space();
+        self.text.get(self.at..).unwrap_or_default()
+    }
+
+    /// Takes the next value, which is known to be this long.
+    pub fn take(&mut self, length: usize) -> Range<usize> {
+        let start = self.position();
+        self.at += length;
+        start..self.at
+    }
+
     /// The text between two places.
     pub fn slice(&self, range: Range<usize>) -> &'t str {
         self.text.get(range).unwrap_or_default()

@@ -64,6 +64,10 @@ pub trait View {
     /// Looks at the definition of a visible tool, as it was written; false hides the tool.
     fn accepts_tool(&self, name: &str, definition: &str) -> bool;
 
+    /// The name of the tool at the front of this text, and how long its definition is, if the very same text was accepted
+    /// as its definition before; such a text is not read again.
+    fn known_tool<'t>(&self, text: &'t str) -> Option<(&'t str, usize)>;
+
     /// Whether a visible tool is hidden because its definition changed.
     fn holds_tool(&self, name: &str) -> bool;
 }

@@ -60,6 +60,10 @@ impl View for TestView {
         !definition.contains("unaccepted")
     }
 
+    fn known_tool<'t>(&self, _: &'t str) -> Option<(&'t str, usize)> {
+        None
+    }
+
     fn holds_tool(&self, name: &str) -> bool {
         name == "shown-held"
     }
