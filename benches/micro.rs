@@ -203,7 +203,7 @@ fn refusal(bencher: &mut Criterion) {
     };
     capabilities.show(Kind::Tool, (0..100).map(item));
     let pins = Pins::new(&Changes::default()).of(OPERATION);
-    let definition = |n: usize, title: &str| tool(n).to_string().replace("Search", title);
+    let definition = |n: usize, title: &str| tool(n).replace("Search", title);
     pins.is_settled("tool_number_2", &definition(2, "Search"));
     pins.is_settled("tool_number_2", &definition(2, "Delete"));
     let view = Somebodys { capabilities: Some(capabilities), claims, pins: Some(pins) };
@@ -228,13 +228,12 @@ fn refusal(bencher: &mut Criterion) {
 /// An answer with 100 tools.
 fn list_of_tools() -> String {
     let tools: Vec<_> = (0..100).map(tool).collect();
-    serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}}).to_string()
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"tools\":[{}]}}}}", tools.join(","))
 }
 
-/// A tool of about 600 bytes, as servers describe them.
-fn tool(n: usize) -> serde_json::Value {
-    serde_json::json!({
-        "name": format!("tool_number_{n}"),
+/// A tool of about 600 bytes, as servers describe them, its name first.
+fn tool(n: usize) -> String {
+    let rest = serde_json::json!({
         "title": "Search the issues of a project",
         "description": "Searches the issues of a project by text, state, label and assignee, newest first. Returns at most \
             fifty issues with their titles, states, labels and links; use the cursor of the answer to see more of them.",
@@ -248,7 +247,8 @@ fn tool(n: usize) -> serde_json::Value {
             "required": ["query"],
         },
         "annotations": {"readOnlyHint": true},
-    })
+    });
+    format!("{{\"name\":\"tool_number_{n}\",{}", &rest.to_string()[1..])
 }
 
 /// What somebody with these claims sees: these capabilities, or all of them whole; tools may be pinned.

@@ -120,8 +120,15 @@ impl Connection {
         }
     }
 
+    /// Opens a stream, up to the end of its head.
+    pub async fn open_stream(&mut self, request: &[u8]) {
+        self.send(request).await;
+        self.receive_head().await;
+        assert_eq!(status(&self.buffer), 200, "{}", String::from_utf8_lossy(&self.buffer));
+    }
+
     /// Reads a head; returns where it ends.
-    pub async fn receive_head(&mut self) -> usize {
+    async fn receive_head(&mut self) -> usize {
         loop {
             match head_end(&self.buffer) {
                 Some(end) => return end,

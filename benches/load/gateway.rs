@@ -95,12 +95,19 @@ impl Prepared {
         let sqlite = directory.path().join("sallyport.db");
         let url = database.map_or_else(|| format!("sqlite:{}", sqlite.display()), str::to_owned);
         let mut document = json!({
-            "server": {"listen": [address.to_string()], "adminListen": admin.to_string(), "gracePeriodSeconds": 0, "threads": 1},
+            "server": {
+                "listen": [address.to_string()],
+                "adminListen": admin.to_string(),
+                "gracePeriodSeconds": 0,
+                "threads": 1,
+                "limits": {"requestsPerUser": 20_000},
+            },
             "store": {"url": url},
             "encryption": {"keys": [{"id": "k1", "key": STANDARD.encode(KEY)}]},
             "identity": {"provider": "dev", "users": [PERSON]},
             "outbound": {"allowPrivateNetworks": ["127.0.0.0/8"]},
             "log": {"format": "json"},
+            "rateLimits": {"token": 0},
             "routes": routes.iter().map(|route| route.config(stub)).collect::<Vec<_>>(),
         });
         for (pointer, value) in changes {

@@ -67,8 +67,7 @@ async fn flood(process: Option<&Process>, target: &Target, window: Duration) -> 
         let (events, target) = (Rc::clone(&events), target.clone());
         workers.spawn_local(async move {
             let mut connection = Connection::open(target.address).await;
-            connection.send(&target.stream()).await;
-            connection.receive_head().await;
+            connection.open_stream(&target.stream()).await;
             loop {
                 connection.next().await;
                 events.set(events.get() + connection.received().split(|byte| *byte == b':').count() - 1);
@@ -127,8 +126,7 @@ async fn delays(target: &Target, streams: usize, window: Duration) -> Vec<Durati
         let (delays, target) = (Rc::clone(&delays), target.clone());
         workers.spawn_local(async move {
             let mut connection = Connection::open(target.address).await;
-            connection.send(&target.stream()).await;
-            connection.receive_head().await;
+            connection.open_stream(&target.stream()).await;
             loop {
                 connection.next().await;
                 let arrived = stub::now();
@@ -174,9 +172,7 @@ pub async fn open(target: &Target, count: usize) -> Vec<Connection> {
     let mut streams = Vec::with_capacity(count);
     for _ in 0..count {
         let mut connection = Connection::open(target.address).await;
-        connection.send(&target.stream()).await;
-        let head = connection.receive_head().await;
-        assert!(head > 0);
+        connection.open_stream(&target.stream()).await;
         connection.forget();
         streams.push(connection);
     }

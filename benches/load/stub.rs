@@ -132,11 +132,10 @@ fn call_answer(credential: Option<&[u8]>) -> Vec<u8> {
     body
 }
 
-/// A list of 100 tools, about 60 KiB.
+/// A list of 100 tools, about 60 KiB, with the names first, as the official SDKs write them.
 fn tool_list() -> Vec<u8> {
     let tool = |number: usize| {
-        serde_json::json!({
-            "name": format!("tool_{number:03}"),
+        let rest = serde_json::json!({
             "title": format!("The tool of number {number}"),
             "description": "Looks something up that somebody may want to know, and says so. ".repeat(4),
             "inputSchema": {
@@ -147,10 +146,11 @@ fn tool_list() -> Vec<u8> {
                 },
                 "required": ["query"],
             },
-        })
+        });
+        format!("{{\"name\":\"tool_{number:03}\",{}", &rest.to_string()[1..])
     };
     let tools: Vec<_> = (0..100).map(tool).collect();
-    serde_json::to_vec(&serde_json::json!({"jsonrpc": "2.0", "id": 1, "result": {"tools": tools}})).unwrap()
+    format!("{{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{{\"tools\":[{}]}}}}", tools.join(",")).into_bytes()
 }
 
 /// How often a paced stream sends an event.

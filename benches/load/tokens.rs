@@ -33,10 +33,10 @@ async fn refreshes(plan: &Plan, store: &str, database: Option<&str>) -> (String,
     let resource = format!("http://{}{}", prepared.address, path("one"));
     let mut chains = Vec::new();
     let mut cold = Vec::new();
-    for number in 0..CONNECTIONS + plan.size(500, 20) {
+    for number in 0..CONNECTIONS * GRANTS_EACH + plan.size(500, 20) {
         let person = format!("person-{number}");
         let granted = seed::grant(prepared.store.as_ref(), &person, "one", &resource, Clock::system().now()).await;
-        if chains.len() < CONNECTIONS {
+        if chains.len() < CONNECTIONS * GRANTS_EACH {
             chains.push(granted.refresh);
         } else {
             cold.push(granted.access);
@@ -67,7 +67,7 @@ async fn refreshes(plan: &Plan, store: &str, database: Option<&str>) -> (String,
     (store.to_owned(), vec![rate, micros(full.0), micros(full.1), micros(half.0), micros(half.1), micros(cold)])
 }
 
-/// Rotates the refresh tokens, each on a connection of its own, at once or with a pause from one to the next.
+/// Rotates the refresh tokens, those of a few grants on each connection, at once or with a pause from one to the next.
 async fn refresh(
     target: &Target,
     chains: &Rc<RefCell<Vec<String>>>,
@@ -81,13 +81,15 @@ async fn refresh(
         let (took, chains, target) = (Rc::clone(&took), Rc::clone(chains), target.clone());
         workers.spawn_local(async move {
             let mut connection = Connection::open(target.address).await;
+            let mut turns = (number * GRANTS_EACH..(number + 1) * GRANTS_EACH).cycle();
             let mut due = begun + pause.unwrap_or_default() * u32::try_from(number).unwrap() / 32;
             while begun.elapsed() < window {
                 if let Some(pause) = pause {
                     tokio::time::sleep_until(due).await;
                     due += pause;
                 }
-                let token = chains.borrow()[number].clone();
+                let grant = turns.next().unwrap();
+                let token = chains.borrow()[grant].clone();
                 let form = format!("grant_type=refresh_token&client_id={}&refresh_token={token}", seed::CLIENT);
                 let request = target.form(&form);
                 let sent = Instant::now();
@@ -96,7 +98,7 @@ async fn refresh(
                 assert_eq!(status, 200, "{}", String::from_utf8_lossy(&answer));
                 let body = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
                 let answer: serde_json::Value = serde_json::from_slice(&answer[body..]).unwrap();
-                answer["refresh_token"].as_str().unwrap().clone_into(&mut chains.borrow_mut()[number]);
+                answer["refresh_token"].as_str().unwrap().clone_into(&mut chains.borrow_mut()[grant]);
             }
         });
     }
@@ -112,3 +114,5 @@ async fn run_until_all_end(workers: &mut JoinSet<()>) {
 }
 
 const CONNECTIONS: usize = 32;
+/// One grant may refresh only 60 times a minute.
+const GRANTS_EACH: usize = 32;
