@@ -26,7 +26,8 @@ mod streams;
 mod tools;
 
 use std::{
-    net::TcpListener,
+    io,
+    net::SocketAddr,
     path::Path,
     process,
     sync::{Arc, atomic::AtomicBool},
@@ -41,6 +42,7 @@ use pingora::{
     },
     services::{ServiceWithDependents, background::background_service, listening},
 };
+use tokio::net::TcpSocket;
 
 pub use policy::explain;
 pub use start::migrate;
@@ -164,13 +166,20 @@ pub fn run(config: &Config, start: Start) -> anyhow::Result<()> {
 }
 
 /// Pingora takes half a minute to give up on an address that is in use, and then stays without a listener.
+///
+/// Nothing listens meanwhile: who connected to this socket would be cut off when it is closed.
 fn check_addresses(config: &Config) -> anyhow::Result<()> {
     let public = config.server.listen.iter().map(|listener| (listener.address, "server.listen"));
     for (address, key) in public.chain([(config.server.admin_listen, "server.adminListen")]) {
-        TcpListener::bind(address)
-            .with_context(|| format!("cannot listen at {address} (`{key}`); is another process using it?"))?;
+        bind(address).with_context(|| format!("cannot listen at {address} (`{key}`); is another process using it?"))?;
     }
     Ok(())
+}
+
+fn bind(address: SocketAddr) -> io::Result<()> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)
 }
 
 fn addresses(config: &Config) -> String {
@@ -247,3 +256,21 @@ fn listeners(config: &Config) -> anyhow::Result<(Vec<Listener>, Vec<Arc<Certific
 
 /// How long new connections are taken after readiness is gone, for whoever sends them to see that it is.
 const LONGEST_NOTICE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn an_address_that_another_listens_at_cannot_be_had_until_it_is_left() {
+        for host in ["127.0.0.1:0", "[::1]:0"] {
+            let other = TcpListener::bind(host).unwrap();
+            let address = other.local_addr().unwrap();
+            assert_eq!(bind(address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+            drop(other);
+            bind(address).unwrap();
+        }
+    }
+}
