@@ -30,9 +30,8 @@ async fn a_database_that_stalls_lets_nobody_wait_for_long() {
     }
     let (warm, tokens) = &people[0];
     assert_eq!(warm.call("/mcp/one", &tokens.access).await.status(), StatusCode::OK);
-    let (administrator, connection) = tokio_postgres::connect(&database.url(), tokio_postgres::NoTls).await.unwrap();
-    tokio::spawn(connection);
-    administrator.batch_execute("BEGIN; LOCK TABLE refresh_tokens IN ACCESS EXCLUSIVE MODE").await.unwrap();
+    let locks = session(&database).await;
+    hold(&locks, "refresh_tokens").await;
     let begun = Instant::now();
     let stalled = people.iter().map(|(client, tokens)| is_told_to_come_back(client, tokens));
     let call = async {
@@ -42,7 +41,7 @@ async fn a_database_that_stalls_lets_nobody_wait_for_long() {
     let (_, (status, after)) = tokio::join!(futures_util::future::join_all(stalled), call);
     assert_eq!(status, StatusCode::OK);
     assert!(after < Duration::from_secs(5), "{after:?}");
-    administrator.batch_execute("ROLLBACK").await.unwrap();
+    locks.batch_execute("ROLLBACK").await.unwrap();
     for (client, tokens) in &people {
         let begun = Instant::now();
         while client.refresh(&tokens.refresh).await.status() != StatusCode::OK {
