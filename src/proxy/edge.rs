@@ -153,16 +153,17 @@ impl Gateway {
 
 #[async_trait]
 impl ProxyHttp for Gateway {
-    type CTX = Exchange;
+    /// Boxed, since what Pingora keeps of a request holds it several times over.
+    type CTX = Box<Exchange>;
 
-    fn new_ctx(&self) -> Exchange {
-        Exchange::begin(self.rules.load())
+    fn new_ctx(&self) -> Box<Exchange> {
+        Box::new(Exchange::begin(self.rules.load()))
     }
 
     /// None: Pingora's default is a compression that would stay off, at its cost for every piece of an exchange.
     fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
 
-    async fn early_request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<()> {
+    async fn early_request_filter(&self, session: &mut Session, exchange: &mut Box<Exchange>) -> pingora::Result<()> {
         exchange.line.answers_in_chunks(false);
         exchange.line.needs_client(true);
         exchange.line.awaits_nothing();
@@ -173,11 +174,11 @@ impl ProxyHttp for Gateway {
         session.set_write_timeout(Some(limits::WRITE));
         let kept = session.as_http1().is_none_or(HttpSession::will_keepalive);
         let draining = self.draining.load(Ordering::Relaxed);
-        session.set_keepalive((kept && !draining).then(|| self.underway.next_request()));
+        session.set_keepalive((kept && !draining).then_some(UNTIL_OVERDUE));
         Ok(())
     }
 
-    async fn request_filter(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<bool> {
+    async fn request_filter(&self, session: &mut Session, exchange: &mut Box<Exchange>) -> pingora::Result<bool> {
         match self.open(session, exchange).await {
             Ok(Step::Relay) => {
                 if let Some(kept) = &exchange.body {
@@ -193,7 +194,11 @@ impl ProxyHttp for Gateway {
         Ok(true)
     }
 
-    async fn upstream_peer(&self, session: &mut Session, exchange: &mut Exchange) -> pingora::Result<Box<HttpPeer>> {
+    async fn upstream_peer(
+        &self,
+        session: &mut Session,
+        exchange: &mut Box<Exchange>,
+    ) -> pingora::Result<Box<HttpPeer>> {
         let Some(target) = exchange.target.clone() else { return Err(exchange.fail(Failure::Internal)) };
         exchange.notes.begin_upstream();
         let address = match &target.host {
@@ -227,7 +232,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         _peer: &HttpPeer,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
         mut error: Box<PingoraError>,
     ) -> Box<PingoraError> {
         exchange.addresses_tried += 1;
@@ -239,7 +244,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         head: &mut RequestHeader,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
     ) -> pingora::Result<()> {
         relay::write_head(head, exchange, session)
     }
@@ -249,7 +254,7 @@ impl ProxyHttp for Gateway {
         session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
     ) -> pingora::Result<()> {
         exchange.received += body.as_ref().map_or(0, Bytes::len);
         if exchange.received > limits::STREAMED_BODY {
@@ -266,7 +271,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         head: &mut ResponseHeader,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
     ) -> pingora::Result<()> {
         if head.status.is_informational() {
             relay::relay_head(head, exchange, false);
@@ -313,7 +318,7 @@ impl ProxyHttp for Gateway {
         &self,
         session: &mut Session,
         head: &mut ResponseHeader,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
     ) -> pingora::Result<()> {
         if head.status.is_informational() {
             return Ok(());
@@ -341,7 +346,7 @@ impl ProxyHttp for Gateway {
         _session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
     ) -> pingora::Result<Option<Duration>> {
         if let Some(Err(Unfiltered)) = exchange.filter.as_mut().map(|filter| filter.body(body, end)) {
             return Err(exchange.fail(Failure::UpstreamUnreadable));
@@ -359,7 +364,7 @@ impl ProxyHttp for Gateway {
         &self,
         _session: &mut Session,
         _trailers: &mut http::HeaderMap,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
     ) -> pingora::Result<Option<Bytes>> {
         match exchange.filter.as_mut().map(Filter::rest) {
             Some(Err(Unfiltered)) => Err(exchange.fail(Failure::UpstreamUnreadable)),
@@ -373,7 +378,7 @@ impl ProxyHttp for Gateway {
         _peer: &HttpPeer,
         session: &mut Session,
         mut error: Box<PingoraError>,
-        exchange: &mut Exchange,
+        exchange: &mut Box<Exchange>,
         reused: bool,
     ) -> Box<PingoraError> {
         if std::mem::take(&mut exchange.again) {
@@ -392,7 +397,12 @@ impl ProxyHttp for Gateway {
         error
     }
 
-    async fn fail_to_proxy(&self, session: &mut Session, error: &PingoraError, exchange: &mut Exchange) -> FailToProxy {
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &PingoraError,
+        exchange: &mut Box<Exchange>,
+    ) -> FailToProxy {
         let nothing = FailToProxy { error_code: 0, can_reuse_downstream: false };
         if let Some(end) = exchange.line.ended() {
             self.end(session, exchange, end).await;
@@ -421,24 +431,24 @@ impl ProxyHttp for Gateway {
         }
     }
 
-    async fn logging(&self, session: &mut Session, error: Option<&PingoraError>, exchange: &mut Exchange) {
+    async fn logging(&self, session: &mut Session, error: Option<&PingoraError>, exchange: &mut Box<Exchange>) {
         access::record(&self.telemetry, session, exchange, error);
         exchange.line.answers_in_chunks(false);
         exchange.line.needs_client(true);
-        exchange.line.awaits_within(Duration::from_secs(self.underway.next_request()) + limits::NEXT_HEAD);
+        exchange.line.awaits_request_within(self.underway.next_request());
         if let Some(place) = exchange.place.take() {
             place.leave();
         }
     }
 
-    fn suppress_error_log(&self, _session: &Session, _exchange: &Exchange, _error: &PingoraError) -> bool {
+    fn suppress_error_log(&self, _session: &Session, _exchange: &Box<Exchange>, _error: &PingoraError) -> bool {
         true
     }
 
     fn suppress_proxy_warn_log(
         &self,
         _session: &Session,
-        _exchange: &Exchange,
+        _exchange: &Box<Exchange>,
         error: &PingoraError,
         _context: ProxyWarnLogContext,
     ) -> bool {
@@ -447,12 +457,14 @@ impl ProxyHttp for Gateway {
     }
 
     /// For Pingora's own lines: without the query, which may hold what no log may hold.
-    fn request_summary(&self, session: &Session, exchange: &Exchange) -> String {
+    fn request_summary(&self, session: &Session, exchange: &Box<Exchange>) -> String {
         let head = session.req_header();
         let id = exchange.id.as_ref().map_or("-", RequestId::as_str);
         format!("{} {} request {id}", head.method, head.uri.path())
     }
 }
 
+/// Pingora keeps no time for the next request of a connection: its line does.
+const UNTIL_OVERDUE: u64 = 0;
 /// How many addresses of one upstream are tried for one request.
 const ADDRESSES_TRIED: usize = 3;

@@ -25,8 +25,6 @@ pub const REPLAY_BODY: usize = 4 * 1024 * 1024;
 pub const BODY_SILENCE: Duration = Duration::from_secs(60);
 /// The longest that a client may leave our answer unread.
 pub const WRITE: Duration = Duration::from_secs(60);
-/// How long the head of a further request may take, from when it must have begun to come.
-pub const NEXT_HEAD: Duration = Duration::from_secs(10);
 /// The largest body of a request to a route that is passed on as it comes.
 pub const STREAMED_BODY: usize = 64 * 1024 * 1024;
 /// How many requests to endpoints of ours are worked on at once.

@@ -141,6 +141,7 @@ pub enum Process {
 pub fn configure(conf: &mut ServerConf, process: Process) {
     conf.max_retries = ATTEMPTS;
     conf.work_stealing = process == Process::Shared;
+    conf.unwatched_idle_connections = true;
 }
 
 /// The proxy application: what a service runs, and what tests run on connections of their own.

@@ -69,7 +69,7 @@ pub struct Invoked {
     /// When.
     pub at: Instant,
     /// The name of the exchange.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// The route.
     pub route: Arc<Route>,
     /// Who uses it.
@@ -91,7 +91,7 @@ pub struct Exchange {
     /// When the upstream's part began.
     pub upstream_began: Option<Instant>,
     /// Its name.
-    pub request_id: String,
+    pub request_id: Arc<str>,
     /// What it was for.
     pub target: Target,
     /// Who was admitted.

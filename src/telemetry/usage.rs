@@ -181,7 +181,7 @@ mod tests {
             latency: Duration::from_millis(8),
             upstream: Some(Duration::from_millis(7)),
             upstream_began: None,
-            request_id: String::new(),
+            request_id: Arc::default(),
             target: Target::Route(Arc::new(route)),
             caller: None,
             accepted: true,

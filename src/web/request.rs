@@ -41,6 +41,11 @@ impl RequestId {
         HeaderValue::from_str(&self.0).unwrap_or_else(|_| HeaderValue::from_static("-"))
     }
 
+    /// The identifier, for what outlives its request.
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+
     /// The identifier.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -89,6 +89,39 @@ async fn the_streams_of_a_revoked_access_token_end_at_once() {
     assert_ends(&mut stream).await;
 }
 
+/// An upstream that is never silent leaves no pause in which the end could be noticed.
+#[tokio::test]
+async fn a_stream_that_never_pauses_ends_with_its_token() {
+    let upstream = Upstream::start(|call| {
+        Box::pin(async move {
+            call.read_body().await;
+            call.begin_events().await;
+            loop {
+                tokio::select! {
+                    () = call.connection.closed() => break,
+                    () = tokio::task::yield_now() => {}
+                }
+                call.event(&"more ".repeat(200)).await;
+            }
+            call.keep_alive = false;
+        })
+    })
+    .await;
+    let edge = TestEdge::relaying_to(&upstream.url()).await;
+    let token = edge.token("a");
+    for request in [get(), Request::post("/mcp/a")] {
+        let mut connection = edge.connect().await;
+        connection.send(&request.host(&edge.host()).bearer(&token)).await;
+        assert_eq!(timeout(SOON, connection.head()).await.expect("in time").expect("an answer").status(), 200);
+        for _ in 0..100 {
+            assert!(!connection.chunk().await.expect("more of it").is_empty());
+        }
+        edge.changes.publish(&Change::AccessTokenRevoked(Digest::of(&token)));
+        let end = async { while connection.chunk().await.is_some_and(|chunk| !chunk.is_empty()) {} };
+        timeout(SOON, end).await.expect("it ends");
+    }
+}
+
 /// As when the line to the other replicas is down.
 #[tokio::test]
 async fn a_revocation_that_nobody_heard_of_is_found_in_the_store() {

@@ -60,6 +60,26 @@ async fn the_upstream_gets_the_headers_of_mcp_and_nothing_of_the_clients_identit
     assert_eq!(call.body, br#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#);
 }
 
+/// RFC 9110 section 7.6.1: what `Connection` names is for this connection only, also where it may pass otherwise.
+#[tokio::test]
+async fn what_is_for_the_clients_connection_only_does_not_pass() {
+    let upstream = Upstream::json().await;
+    let edge = TestEdge::relaying_to(&upstream.url()).await;
+    for (connection, passes) in [
+        ("keep-alive", true),
+        ("Close", true),
+        ("User-Agent", false),
+        ("keep-alive, user-agent", false),
+        ("close,user-agent,mcp-name", false),
+    ] {
+        let request = Request::post("/mcp/a").header("User-Agent", "test/1").header("Connection", connection);
+        assert_eq!(edge.call(request).await.status(), 200, "{connection}");
+        let call = upstream.calls().pop().expect("a call");
+        assert_eq!(call.head.get("user-agent"), passes.then_some("test/1"), "{connection}");
+        assert_eq!(call.head.get("connection"), None, "{connection}");
+    }
+}
+
 #[tokio::test]
 async fn the_upstreams_own_credential_is_sent_and_cannot_be_chosen_by_the_client() {
     let upstream = Upstream::json().await;

@@ -45,14 +45,22 @@ where
 
         // phase 2 send to upstream
 
-        let mut req = session.req_header().clone();
+        let by_filter = peer.options.h1_headers_by_filter && nominates_nothing(session.req_header());
+        let mut req = if by_filter {
+            without_headers(session.req_header())
+        } else {
+            session.req_header().clone()
+        };
         let authority_policy = AuthorityPolicy::from(session.downstream_session.is_custom());
-        let downstream_had_host = req.headers.contains_key(http::header::HOST);
+        let downstream_had_host = session
+            .req_header()
+            .headers
+            .contains_key(http::header::HOST);
         req.set_version(Version::HTTP_11);
 
         // H2 requires :authority but not Host; most H1 servers expect Host, so synthesize it when
         // sending an H2 downstream request to an H1 upstream.
-        if session.req_header().version == Version::HTTP_2 {
+        if session.req_header().version == Version::HTTP_2 && !by_filter {
             let result = match authority_policy {
                 AuthorityPolicy::Standard => set_h1_host_from_authority(&mut req),
                 AuthorityPolicy::Custom => set_h1_host_from_authority_if_absent(&mut req),
@@ -62,12 +70,14 @@ where
             }
         }
 
-        if let Err(e) = sanitize_h1_upstream_request(
-            &mut req,
-            peer.options.http_upstream_request_policy,
-            session.req_header().version == Version::HTTP_11,
-        ) {
-            return (false, true, Some(e.into_down()));
+        if !by_filter {
+            if let Err(e) = sanitize_h1_upstream_request(
+                &mut req,
+                peer.options.http_upstream_request_policy,
+                session.req_header().version == Version::HTTP_11,
+            ) {
+                return (false, true, Some(e.into_down()));
+            }
         }
 
         if session.cache.enabled() {
@@ -139,28 +149,46 @@ where
             Err(e) => return (false, false, Some(e)),
         };
 
+        session.as_mut().enable_retry_buffering();
+
+        if peer.options.h1_exchange_in_turn {
+            let body = match body_at_hand(session) {
+                Ok(body) => body,
+                Err(e) => return (false, false, Some(e)),
+            };
+            if let Some(body) = body {
+                return match self.exchange_in_turn(session, client_session, body, ctx).await {
+                    Ok((downstream_can_reuse, upstream_can_reuse)) => {
+                        (downstream_can_reuse, upstream_can_reuse, None)
+                    }
+                    Err(e) => (false, false, Some(e)),
+                };
+            }
+        }
+
         let (tx_upstream, rx_upstream) = mpsc::channel::<HttpTask>(TASK_BUFFER_SIZE);
         let (tx_downstream, rx_downstream) = mpsc::channel::<HttpTask>(TASK_BUFFER_SIZE);
-
-        session.as_mut().enable_retry_buffering();
 
         // Shared signal so the upstream half can distinguish an expected task-pipe
         // closure (the downstream half finished and dropped rx) from an unexpected one.
         let pipe_state = Arc::new(AtomicU8::new(PipeState::Active as u8));
 
-        // start bi-directional streaming
-        let ret = tokio::try_join!(
-            self.proxy_handle_downstream(
-                session,
-                tx_downstream,
-                rx_upstream,
-                ctx,
-                &mut downstream_custom_message_writer,
-                &mut downstream_custom_message_reader,
-                pipe_state.clone(),
-            ),
-            self.proxy_handle_upstream(client_session, tx_upstream, rx_downstream, pipe_state),
-        );
+        // start bi-directional streaming; boxed, since every request would have room for it otherwise
+        let ret = Box::pin(async {
+            tokio::try_join!(
+                self.proxy_handle_downstream(
+                    session,
+                    tx_downstream,
+                    rx_upstream,
+                    ctx,
+                    &mut downstream_custom_message_writer,
+                    &mut downstream_custom_message_reader,
+                    pipe_state.clone(),
+                ),
+                self.proxy_handle_upstream(client_session, tx_upstream, rx_downstream, pipe_state),
+            )
+        })
+        .await;
 
         if let Some(custom_session) = session.downstream_session.as_custom_mut() {
             if let Some(downstream_custom_message_writer) = downstream_custom_message_writer {
@@ -243,6 +271,116 @@ where
         session.set_upstream_write_pending_time(upstream_write_pending);
 
         (server_session_reuse, client_session_reuse, error)
+    }
+
+    /// Sends a body that is at hand, and then relays the answer while watching for the client's leaving.
+    ///
+    /// What [`Self::proxy_handle_downstream()`] and [`Self::proxy_handle_upstream()`] do side by side, for requests
+    /// where nothing is left to be read from downstream, nothing is cached and nothing is upgraded.
+    ///
+    /// Returns whether the downstream and the upstream connection may be reused.
+    async fn exchange_in_turn(
+        &self,
+        session: &mut Session,
+        client_session: &mut HttpSessionV1,
+        mut body: Option<Bytes>,
+        ctx: &mut SV::CTX,
+    ) -> Result<(bool, bool)>
+    where
+        SV: ProxyHttp + Send + Sync,
+        SV::CTX: Send + Sync,
+    {
+        session
+            .downstream_modules_ctx
+            .request_body_filter(&mut body, true)
+            .await?;
+        self.inner
+            .request_body_filter(session, &mut body, true, ctx)
+            .await?;
+        // A complete answer can be forwarded although the request was not sent in full, but the connection cannot be
+        // used again then.
+        let mut send_error = send_body_to1(client_session, Some(HttpTask::Body(body, true)))
+            .await
+            .err();
+        let sent = send_error.is_none();
+        if let Some(e) = &send_error {
+            warn!("send error, draining read buf: {e}");
+        }
+
+        let mut serve_from_cache = ServeFromCache::new();
+        let mut range_body_filter = RangeBodyFilter::new();
+        let mut watched = true;
+        let mut upstream_done = false;
+        let mut upstream_broken = false;
+        let mut response_done = false;
+        while !response_done && !upstream_done {
+            let mut next = tokio::select! {
+                biased; // a stream that is never silent must not hide that its client has left
+                event = session.downstream_session.read_body_or_idle(true), if watched => {
+                    event.map_err(|e| e.into_down())?;
+                    watched = false;
+                    continue;
+                }
+                task = client_session.read_response_task() => Some(task),
+            };
+            // what has come is written together
+            let mut tasks = Vec::with_capacity(TASK_BUFFER_SIZE);
+            while let Some(read) = next.take() {
+                let task = read.unwrap_or_else(|e| {
+                    upstream_broken = true;
+                    HttpTask::Failed(send_error.take().unwrap_or(e).into_up())
+                });
+                upstream_done = task.is_end();
+                tasks.push(task);
+                if !upstream_done && tasks.len() < TASK_BUFFER_SIZE {
+                    // unconstrained because now_or_never may yield None when the future is ready
+                    next = tokio::task::unconstrained(client_session.read_response_task())
+                        .now_or_never();
+                }
+            }
+            for task in tasks.iter_mut() {
+                #[cfg(feature = "upstream_modules")]
+                if let HttpTask::Header(header, end_of_stream) = &*task {
+                    self.inner
+                        .adjust_upstream_modules(session, header, *end_of_stream, ctx)
+                        .await?;
+                }
+                #[cfg(feature = "upstream_modules")]
+                session.upstream_modules_filter_task(task).await?;
+                session.upstream_compression.response_filter(task);
+                let unfiltered = std::mem::replace(task, HttpTask::Done);
+                *task = self
+                    .h1_response_filter(
+                        session,
+                        unfiltered,
+                        ctx,
+                        &mut serve_from_cache,
+                        &mut range_body_filter,
+                        false,
+                    )
+                    .await?;
+            }
+            response_done = session.write_response_tasks(tasks).await?;
+        }
+
+        let downstream_can_reuse = match session.as_mut().finish_body().await {
+            Ok(_) => true,
+            Err(e) => {
+                error!("Error finish sending body to downstream: {}", e);
+                false
+            }
+        };
+        if !upstream_done {
+            // The answer was complete by the framing of the downstream. Whether the upstream's is, is what it says next.
+            upstream_done = client_session
+                .read_response_task()
+                .await
+                .is_ok_and(|task| task.is_end());
+        }
+        Ok((
+            downstream_can_reuse,
+            sent && upstream_done && !upstream_broken,
+        ))
     }
 
     async fn proxy_handle_upstream(
@@ -1071,6 +1209,73 @@ where
         Ok(end_of_body)
     }
 }
+
+/// Whether no header says that others are for this connection only, or that it is to be another protocol's.
+fn nominates_nothing(req: &RequestHeader) -> bool {
+    let mut values = req.headers.get_all(http::header::CONNECTION).iter();
+    let plain = |value: &http::HeaderValue| {
+        value.as_bytes().eq_ignore_ascii_case(b"keep-alive")
+            || value.as_bytes().eq_ignore_ascii_case(b"close")
+    };
+    values.all(plain) && !req.headers.contains_key(http::header::UPGRADE)
+}
+
+/// The method and the target of a request.
+fn without_headers(req: &RequestHeader) -> RequestHeader {
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = req.method.clone();
+    parts.uri = req.uri.clone();
+    let mut bare = RequestHeader::from(parts);
+    if let Some(end) = req.send_end_stream() {
+        bare.set_send_end_stream(end);
+    }
+    bare
+}
+
+/// The body of a request of which nothing is left to be read, and which can be sent at once; none if it has to be
+/// relayed as it comes, or if the answer is more than an answer.
+///
+/// What has come of a small body is read, and is in the retry buffer for whichever way is taken.
+fn body_at_hand(session: &mut Session) -> Result<Option<Option<Bytes>>> {
+    if session.cache.enabled()
+        || session.cache.bypassing()
+        || session.downstream_session.is_custom()
+        || session.downstream_session.is_upgrade_req()
+        || session.h1_upgrade_request_status.upstream != Some(false)
+    {
+        return Ok(None);
+    }
+    if !session.as_mut().is_body_done() {
+        if !has_small_body(session.req_header()) {
+            return Ok(None);
+        }
+        let read = session.downstream_session.read_body_or_idle(false);
+        // unconstrained because now_or_never may yield None when the future is ready
+        if let Some(read) = tokio::task::unconstrained(read).now_or_never() {
+            read.map_err(|e| e.into_down())?;
+        }
+        if !session.as_mut().is_body_done() {
+            return Ok(None);
+        }
+    }
+    Ok(match session.as_ref().get_retry_buffer() {
+        Some(body) if body.len() <= BODY_SENT_IN_TURN => Some(Some(body)),
+        None if session.as_mut().is_body_empty() => Some(None),
+        _ => None,
+    })
+}
+
+/// Whether the length of the body is known and allows to send it at once.
+fn has_small_body(req: &RequestHeader) -> bool {
+    req.headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .is_some_and(|length: usize| length <= BODY_SENT_IN_TURN)
+}
+
+/// The largest body that is sent before anything of the answer is read, in bytes: more may not fit into the buffers on
+/// the way, and an upstream that answers early would have to wait for nothing.
+const BODY_SENT_IN_TURN: usize = 64 * 1024;
 
 pub(crate) async fn send_body_to1(
     client_session: &mut HttpSessionV1,

@@ -17,6 +17,7 @@ use crate::{
     policy::Permit,
     resource_server::Principal,
     telemetry::{self, Call, Caller, Invoked, Target, Telemetry, TraceContext},
+    web,
 };
 
 impl Caller for Principal {
@@ -66,7 +67,7 @@ pub fn see_request(telemetry: &Telemetry, exchange: &mut Exchange, piece: Option
     let (Some(route), true) = (&exchange.route, call.method.uses_capability()) else { return };
     telemetry.invoked(|| Invoked {
         at: Instant::now(),
-        request_id: exchange.id.as_ref().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        request_id: exchange.id.as_ref().map(web::RequestId::shared).unwrap_or_default(),
         route: Arc::clone(route),
         caller: exchange.permit.as_ref().map(caller),
         call,
@@ -98,7 +99,7 @@ pub fn record(telemetry: &Telemetry, session: &Session, exchange: &mut Exchange,
         latency: now.saturating_duration_since(exchange.started),
         upstream: exchange.notes.upstream_time(now),
         upstream_began: exchange.notes.upstream_began(),
-        request_id: exchange.id.take().map(|id| id.as_str().to_owned()).unwrap_or_default(),
+        request_id: exchange.id.as_ref().map(web::RequestId::shared).unwrap_or_default(),
         caller: exchange.permit.as_ref().map(caller),
         accepted: exchange.permit.is_some() || head.method == Method::OPTIONS,
         target: exchange.route.take().map_or_else(|| Target::Path(short(head.uri.path())), Target::Route),

@@ -3,9 +3,13 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, uri::InvalidUri};
 use pingora::{http::RequestHeader, proxy::Session};
-use tokio::time::{Instant, timeout_at};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, timeout_at},
+};
 
 use super::{
     session::{MCP_PROTOCOL_VERSION, MCP_SESSION_ID},
@@ -34,8 +38,10 @@ pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Se
             Err(_invalid) => return Err(exchange.fail(Failure::BadTarget)),
         },
     };
-    let mut headers = HeaderMap::with_capacity(head.headers.len() + 4);
-    for (name, value) in &head.headers {
+    // Over HTTP/1 Pingora leaves out the headers unless it had to take some away.
+    let from = if head.headers.is_empty() { &client.req_header().headers } else { &head.headers };
+    let mut headers = HeaderMap::with_capacity(from.len() + 4);
+    for (name, value) in from {
         if passes(name) && !withheld(name, exchange) {
             headers.append(name.clone(), value.clone());
         }
@@ -126,20 +132,27 @@ pub async fn keep_body(
     let (mut only, mut body, mut deadline) = (Bytes::new(), BytesMut::new(), None);
     loop {
         let read = only.len() + body.len();
-        if read > 0 && length != Some(read) && deadline.is_none() {
-            deadline = Some(Instant::now() + underway.patience().kept_body);
-        }
-        let silence = Instant::now() + limits::BODY_SILENCE;
-        let until = deadline.map_or(silence, |deadline| deadline.min(silence));
-        match timeout_at(until, session.read_request_body()).await {
-            Err(_elapsed) => return Err(ReadError::Failed(Failure::BodyTooSlow)),
-            Ok(Err(error)) => return Err(ReadError::Broken(error)),
-            Ok(Ok(None)) => break,
-            Ok(Ok(Some(part))) if read + part.len() > limits::REPLAY_BODY => {
+        let next = if let Some(at_hand) = unconstrained(session.read_request_body()).now_or_never() {
+            at_hand
+        } else {
+            if read > 0 && deadline.is_none() {
+                deadline = Some(Instant::now() + underway.patience().kept_body);
+            }
+            let silence = Instant::now() + limits::BODY_SILENCE;
+            let until = deadline.map_or(silence, |deadline| deadline.min(silence));
+            match timeout_at(until, session.read_request_body()).await {
+                Err(_elapsed) => return Err(ReadError::Failed(Failure::BodyTooSlow)),
+                Ok(next) => next,
+            }
+        };
+        match next {
+            Err(error) => return Err(ReadError::Broken(error)),
+            Ok(None) => break,
+            Ok(Some(part)) if read + part.len() > limits::REPLAY_BODY => {
                 return Err(ReadError::Failed(Failure::BodyTooLarge));
             }
-            Ok(Ok(Some(part))) if read == 0 => only = part,
-            Ok(Ok(Some(part))) => {
+            Ok(Some(part)) if read == 0 => only = part,
+            Ok(Some(part)) => {
                 let size = read + part.len();
                 if size > SMALL_BODY {
                     let kept = exchange.kept.get_or_insert_with(|| KeptBody::of(Arc::clone(underway)));

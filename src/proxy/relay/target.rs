@@ -121,6 +121,8 @@ impl Target {
         options.h1_merge_request_writes = true;
         options.h1_response_body_buffer = Some(READ_AT_ONCE);
         options.silent_event_streams = true;
+        options.h1_exchange_in_turn = true;
+        options.h1_headers_by_filter = true;
         options.idle_timeout = Some(IDLE_TIMEOUT);
         options.alpn = match self.server.http {
             HttpVersion::Http2 => ALPN::H2,

@@ -106,9 +106,9 @@ impl Connections {
         lock(&self.limits).patience
     }
 
-    /// How many seconds the next request of a connection may take to come.
-    pub(super) fn next_request(&self) -> u64 {
-        self.next_request.load(Ordering::Relaxed)
+    /// How long the next request of a connection may take to begin to come.
+    pub(super) fn next_request(&self) -> Duration {
+        Duration::from_secs(self.next_request.load(Ordering::Relaxed))
     }
 
     /// Takes a connection in, unless there are too many; its handshake is waited for from here on.

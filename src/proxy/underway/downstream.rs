@@ -62,6 +62,9 @@ impl AsyncRead for Downstream {
                     Poll::Ready(Err(_)) => true,
                     Poll::Pending => false,
                 };
+                if read.is_ready() {
+                    self.line.hears_client();
+                }
                 if read.is_ready() && !(self.left && self.line.goes_on_alone()) {
                     return read;
                 }

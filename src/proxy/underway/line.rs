@@ -40,6 +40,8 @@ pub struct Line {
     end: AtomicU8,
     /// Milliseconds since the start of the process at which something must have come; 0 where nothing must.
     due: AtomicU64,
+    /// Whether what must come is the next request of the connection, of which nothing is there yet.
+    between: AtomicBool,
     chunked: AtomicBool,
     /// Whether the client is needed, may leave, or has left.
     client: AtomicU8,
@@ -90,6 +92,20 @@ impl Line {
     /// Nothing must come any more.
     pub fn awaits_nothing(&self) {
         self.due.store(0, Ordering::Relaxed);
+    }
+
+    /// The next request of the connection must begin to come within this time, and its whole head soon after that.
+    pub fn awaits_request_within(&self, time: Duration) {
+        self.awaits_within(time);
+        self.between.store(true, Ordering::Relaxed);
+    }
+
+    /// Something came from the client.
+    pub(super) fn hears_client(&self) {
+        if self.between.load(Ordering::Relaxed) {
+            self.between.store(false, Ordering::Relaxed);
+            self.due.fetch_add(millis(NEXT_HEAD), Ordering::Relaxed);
+        }
     }
 
     /// Whether what must come has not come at `now`.
@@ -146,6 +162,8 @@ impl Line {
     }
 }
 
+/// How long the head of a request may take that is not the first of its connection.
+const NEXT_HEAD: Duration = Duration::from_secs(10);
 /// How long an exchange goes on without its client.
 const UNHEARD_FOR: Duration = Duration::from_mins(5);
 const NEEDED: u8 = 0;
@@ -165,6 +183,22 @@ fn millis(time: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_next_request_may_begin_to_come_until_its_time_and_then_take_its_own() {
+        let line = Line::default();
+        let second = Duration::from_secs(1);
+        line.awaits_request_within(60 * second);
+        assert!(!line.is_overdue(now() + 59 * second));
+        assert!(line.is_overdue(now() + 61 * second));
+        line.hears_client();
+        line.hears_client();
+        assert!(!line.is_overdue(now() + 69 * second));
+        assert!(line.is_overdue(now() + 71 * second));
+        line.awaits_nothing();
+        line.hears_client();
+        assert!(!line.is_overdue(now() + 1000 * second));
+    }
 
     #[test]
     fn an_exchange_goes_on_alone_for_a_while_if_it_needs_its_client_no_more() {

@@ -204,8 +204,8 @@ impl Underway {
         self.connections.patience()
     }
 
-    /// How many seconds the next request of a connection may take to come.
-    pub fn next_request(&self) -> u64 {
+    /// How long the next request of a connection may take to begin to come.
+    pub fn next_request(&self) -> Duration {
         self.connections.next_request()
     }
 

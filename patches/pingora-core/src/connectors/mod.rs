@@ -15,6 +15,7 @@
 //! Connecting to servers
 
 pub mod http;
+mod idle;
 pub mod l4;
 #[cfg(feature = "any_tls")]
 mod tls;
@@ -29,6 +30,7 @@ use crate::upstreams::peer::{Peer, ALPN};
 
 use crate::offload::OffloadRuntime;
 pub use l4::Connect as L4Connect;
+use idle::IdleConnections;
 use l4::{connect as l4_connect, BindTo};
 use log::{debug, error, warn};
 use parking_lot::RwLock;
@@ -110,6 +112,10 @@ pub struct ConnectorOptions {
     /// Optional callback for observing how long upstream connections stayed idle
     /// before leaving the keep-alive pool without reuse.
     pub keepalive_pool_callback: Option<PoolCallback>,
+    /// Do not give every idle connection a task that watches it.
+    ///
+    /// See [`ServerConf::unwatched_idle_connections`].
+    pub unwatched_idle_connections: bool,
 }
 
 impl ConnectorOptions {
@@ -147,6 +153,7 @@ impl ConnectorOptions {
             bind_to_v4,
             bind_to_v6,
             keepalive_pool_callback: None,
+            unwatched_idle_connections: server_conf.unwatched_idle_connections,
         }
     }
 
@@ -163,6 +170,7 @@ impl ConnectorOptions {
             bind_to_v4: vec![],
             bind_to_v6: vec![],
             keepalive_pool_callback: None,
+            unwatched_idle_connections: false,
         }
     }
 }
@@ -171,6 +179,8 @@ impl ConnectorOptions {
 pub struct TransportConnector {
     tls_ctx: tls::Connector,
     connection_pool: Arc<ConnectionPool<Arc<Mutex<Stream>>>>,
+    /// In place of the pool, if idle connections are not watched.
+    unwatched: Option<Arc<IdleConnections>>,
     offload: Option<OffloadRuntime>,
     bind_to_v4: Vec<SocketAddr>,
     bind_to_v6: Vec<SocketAddr>,
@@ -201,14 +211,20 @@ impl TransportConnector {
         let keepalive_pool_callback = options
             .as_ref()
             .and_then(|o| o.keepalive_pool_callback.clone());
+        let unexpected_data_conn_count = Arc::new(AtomicU64::new(0));
+        let unwatched = options
+            .as_ref()
+            .is_some_and(|o| o.unwatched_idle_connections)
+            .then(|| IdleConnections::new(pool_size, unexpected_data_conn_count.clone()));
         TransportConnector {
             tls_ctx: tls::Connector::new(options),
             connection_pool: Arc::new(ConnectionPool::new(pool_size)),
+            unwatched,
             offload: offload.map(|v| OffloadRuntime::new("upstream connect offload", v.0, v.1)),
             bind_to_v4,
             bind_to_v6,
             preferred_http_version: PreferredHttpVersion::new(),
-            unexpected_data_conn_count: Arc::new(AtomicU64::new(0)),
+            unexpected_data_conn_count,
             keepalive_pool_callback,
         }
     }
@@ -249,6 +265,10 @@ impl TransportConnector {
 
     /// Try to find a reusable connection to the given server [Peer]
     pub async fn reused_stream<P: Peer + Send + Sync>(&self, peer: &P) -> Option<Stream> {
+        if let Some(unwatched) = &self.unwatched {
+            let stream = unwatched.take(peer.reuse_hash())?;
+            return is_connected_to(&stream, peer).then_some(stream);
+        }
         match self.connection_pool.get(&peer.reuse_hash()) {
             Some(s) => {
                 debug!("find reusable stream, trying to acquire it");
@@ -318,6 +338,10 @@ impl TransportConnector {
         if !test_reusable_stream(&mut stream, &self.unexpected_data_conn_count) {
             return;
         }
+        if let Some(unwatched) = &self.unwatched {
+            unwatched.put(key, stream, idle_timeout);
+            return;
+        }
         let id = stream.id();
         let meta = ConnectionMeta::new(key, id);
         debug!("Try to keepalive client session");
@@ -360,7 +384,8 @@ impl TransportConnector {
         if let Some(s) = reused_stream {
             Ok((s, true))
         } else {
-            let s = self.new_stream(peer).await?;
+            // Boxed: connecting takes a large future, and most callers find a connection.
+            let s = Box::pin(self.new_stream(peer)).await?;
             Ok((s, false))
         }
     }
@@ -470,6 +495,17 @@ impl PreferredHttpVersion {
 
 use futures::future::FutureExt;
 use tokio::io::AsyncReadExt;
+
+/// Whether a connection leads where it should: by what was noted as it was made, or else by what the system says.
+fn is_connected_to<P: Peer>(stream: &Stream, peer: &P) -> bool {
+    let noted = stream
+        .get_socket_digest()
+        .is_some_and(|digest| digest.peer_addr() == Some(peer.address()));
+    #[cfg(unix)]
+    return noted || peer.matches_fd(stream.id());
+    #[cfg(not(unix))]
+    noted
+}
 
 /// Test whether a stream is already closed or not reusable (server sent unexpected data)
 fn test_reusable_stream(stream: &mut Stream, unexpected_data_conn_count: &AtomicU64) -> bool {

@@ -554,6 +554,17 @@ pub struct PeerOptions {
     /// Whether `read_timeout` no longer holds after the header of a response that is a stream of
     /// server-sent events, which may be silent for as long as it likes.
     pub silent_event_streams: bool,
+    /// HTTP/1: a request whose body is at hand as a whole (at most 64 KiB) is sent, and then its answer is relayed, by
+    /// one future and without a queue between two.
+    ///
+    /// Default: `false`
+    pub h1_exchange_in_turn: bool,
+    /// HTTP/1: `upstream_request_filter` makes the headers of the request by itself, and gets a request without any,
+    /// unless the downstream's `Connection` or `Upgrade` header says more than whether to keep the connection. Then,
+    /// and without this, it gets those of the downstream that may be passed on.
+    ///
+    /// Default: `false`
+    pub h1_headers_by_filter: bool,
     /// Controls automatically forwarded request headers sent to HTTP upstreams.
     pub http_upstream_request_policy: HttpUpstreamRequestPolicy,
     pub extra_proxy_headers: BTreeMap<String, Vec<u8>>,
@@ -616,6 +627,8 @@ impl PeerOptions {
             h1_merge_request_writes: false,
             h1_response_body_buffer: None,
             silent_event_streams: false,
+            h1_exchange_in_turn: false,
+            h1_headers_by_filter: false,
             http_upstream_request_policy: HttpUpstreamRequestPolicy::default(),
             extra_proxy_headers: BTreeMap::new(),
             curves: None,

@@ -127,19 +127,25 @@ where
                     return Ok((HttpSession::H1(h1), true));
                 }
             }
-            let session = self.h2.new_http_session(peer).await?;
+            // Boxed: connecting takes a large future, and most callers find a connection.
+            let session = Box::pin(self.h2.new_http_session(peer)).await?;
             Ok((session, false))
         }
     }
 
     pub async fn release_http_session<P: Peer + Send + Sync + 'static>(
         &self,
-        session: HttpSession<C::Session>,
+        mut session: HttpSession<C::Session>,
         peer: &P,
         idle_timeout: Option<Duration>,
     ) {
+        if let HttpSession::H1(h1) = &mut session {
+            if !self.h1.prepare_release(h1).await {
+                return;
+            }
+        }
         match session {
-            HttpSession::H1(h1) => self.h1.release_http_session(h1, peer, idle_timeout).await,
+            HttpSession::H1(h1) => self.h1.release_prepared(h1, peer, idle_timeout),
             HttpSession::H2(h2) => self.h2.release_http_session(h2, peer, idle_timeout),
             HttpSession::Custom(c) => {
                 self.custom

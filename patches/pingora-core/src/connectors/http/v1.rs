@@ -56,11 +56,28 @@ impl Connector {
         peer: &P,
         idle_timeout: Option<Duration>,
     ) {
-        session.respect_keepalive();
-        if let Some(stream) = session.reuse().await {
-            self.transport
-                .release_stream(stream, peer.reuse_hash(), idle_timeout);
+        if self.prepare_release(&mut session).await {
+            self.release_prepared(session, peer, idle_timeout);
         }
+    }
+
+    /// Whether the connection of a session may be used again; if not, it is shut down.
+    ///
+    /// What comes next is [`Self::release_prepared()`]. In two steps, since a future that owns the session
+    /// holds it several times over.
+    pub(crate) async fn prepare_release(&self, session: &mut HttpSession) -> bool {
+        session.respect_keepalive();
+        session.prepare_reuse().await
+    }
+
+    pub(crate) fn release_prepared<P: Peer + Send + Sync + 'static>(
+        &self,
+        session: HttpSession,
+        peer: &P,
+        idle_timeout: Option<Duration>,
+    ) {
+        self.transport
+            .release_stream(session.into_stream(), peer.reuse_hash(), idle_timeout);
     }
 
     /// Return the number of times a pooled connection was found to contain

@@ -265,26 +265,31 @@ impl Session {
     /// otherwise None.
     /// For H2, always return None because H2 stream is not reusable.
     /// For subrequests, there is no true underlying stream to return.
-    pub async fn finish(self) -> Result<Option<ReusableHttpStream>> {
-        match self {
-            Self::H1(mut s) => {
+    pub async fn finish(mut self) -> Result<Option<ReusableHttpStream>> {
+        // By reference as long as there is something to wait for, or the future would hold the session several times.
+        let reusable = match &mut self {
+            Self::H1(s) => {
                 // need to flush body due to buffering
                 s.finish_body().await?;
-                s.reuse().await
+                s.prepare_reuse().await?
             }
-            Self::H2(mut s) => {
+            Self::H2(s) => {
                 s.finish()?;
-                Ok(None)
+                false
             }
-            Self::Subrequest(mut s) => {
+            Self::Subrequest(s) => {
                 s.finish().await?;
-                Ok(None)
+                false
             }
-            Self::Custom(mut s) => {
+            Self::Custom(s) => {
                 s.finish().await?;
-                Ok(None)
+                false
             }
-        }
+        };
+        Ok(match self {
+            Self::H1(s) if reusable => s.into_reusable(),
+            _ => None,
+        })
     }
 
     /// Callback for cleanup logic on downstream specifically when we fail to proxy the session

@@ -173,8 +173,9 @@ impl BodyReader {
         self.body_state = PS::ToStart;
     }
 
-    fn prepare_buf(&mut self, buf_to_rewind: &[u8]) {
-        let mut body_buf = BytesMut::with_capacity(self.body_buf_size.max(buf_to_rewind.len()));
+    fn prepare_buf(&mut self, buf_to_rewind: &[u8], body_size: usize) {
+        let read_size = self.body_buf_size.min(body_size);
+        let mut body_buf = BytesMut::with_capacity(read_size.max(buf_to_rewind.len()));
         if !buf_to_rewind.is_empty() {
             self.rewind_buf_len = buf_to_rewind.len();
             // TODO: this is still 1 copy. Make it zero
@@ -221,7 +222,7 @@ impl BodyReader {
 
     pub fn init_chunked(&mut self, buf_to_rewind: &[u8]) {
         self.body_state = PS::Chunked(0, 0, 0, 0);
-        self.prepare_buf(buf_to_rewind);
+        self.prepare_buf(buf_to_rewind, usize::MAX);
     }
 
     /// Zero-copy variant of [`Self::init_chunked`].
@@ -246,7 +247,7 @@ impl BodyReader {
                 }
             }
             _ => {
-                self.prepare_buf(buf_to_rewind);
+                self.prepare_buf(buf_to_rewind, cl);
                 self.body_state = PS::Partial(0, cl);
             }
         }
@@ -270,7 +271,7 @@ impl BodyReader {
     }
 
     pub fn init_close_delimited(&mut self, buf_to_rewind: &[u8]) {
-        self.prepare_buf(buf_to_rewind);
+        self.prepare_buf(buf_to_rewind, usize::MAX);
         self.body_state = PS::UntilClose(0);
     }
 

@@ -687,20 +687,29 @@ impl HttpSession {
     /// If the connection cannot be reused, the underlying stream will be closed and `None` will be
     /// returned.
     pub async fn reuse(mut self) -> Option<Stream> {
+        self.prepare_reuse()
+            .await
+            .then_some(self.underlying_stream)
+    }
+
+    /// Whether the connection can be reused; if not, the underlying stream is closed.
+    pub(crate) async fn prepare_reuse(&mut self) -> bool {
         if !self.body_reader.body_complete() || self.body_reader.has_bytes_overread() {
             self.set_keepalive(None);
         }
 
-        // TODO: this function is unnecessarily slow for keepalive case
-        // because that case does not need async
         match self.keepalive_timeout {
             KeepaliveStatus::Off => {
                 debug!("HTTP shutdown connection");
                 self.shutdown().await;
-                None
+                false
             }
-            _ => Some(self.underlying_stream),
+            _ => true,
         }
+    }
+
+    pub(crate) fn into_stream(self) -> Stream {
+        self.underlying_stream
     }
 
     fn init_body_reader(&mut self) {

@@ -1475,27 +1475,42 @@ impl HttpSession {
     /// returned. If there was an error while draining any remaining request body that error will
     /// be returned.
     pub async fn reuse(mut self) -> Result<Option<ReusableHttpStream>> {
-        if !self.will_keepalive() {
+        Ok(if self.prepare_reuse().await? {
+            self.into_reusable()
+        } else {
+            None
+        })
+    }
+
+    /// Whether the connection may be reused; if not, it is shut down. What is left of the request's body is drained.
+    ///
+    /// What comes next is [`Self::into_reusable()`]. In two steps, since a future that owns the session holds it
+    /// several times over.
+    pub(crate) async fn prepare_reuse(&mut self) -> Result<bool> {
+        if self.will_keepalive() {
+            self.drain_request_body().await?;
+            Ok(true)
+        } else {
             debug!("HTTP shutdown connection");
             self.shutdown().await;
-            Ok(None)
-        } else {
-            self.drain_request_body().await?;
-            if self.body_reader.has_bytes_overread() && !self.pipelining_enabled {
-                debug!("bytes overread on request, disallowing reuse");
-                Ok(None)
-            } else {
-                let pipelined_prefix = self
-                    .pipelining_enabled
-                    .then(|| self.take_body_overread())
-                    .flatten()
-                    .filter(|prefix| !prefix.is_empty());
-                Ok(Some(ReusableHttpStream::new(
-                    self.underlying_stream,
-                    pipelined_prefix,
-                )))
-            }
+            Ok(false)
         }
+    }
+
+    pub(crate) fn into_reusable(mut self) -> Option<ReusableHttpStream> {
+        if self.body_reader.has_bytes_overread() && !self.pipelining_enabled {
+            debug!("bytes overread on request, disallowing reuse");
+            return None;
+        }
+        let pipelined_prefix = self
+            .pipelining_enabled
+            .then(|| self.take_body_overread())
+            .flatten()
+            .filter(|prefix| !prefix.is_empty());
+        Some(ReusableHttpStream::new(
+            self.underlying_stream,
+            pipelined_prefix,
+        ))
     }
 
     /// Write a `100 Continue` response to the client.
