@@ -35,7 +35,7 @@ pub fn stub() -> (Process, SocketAddr) {
 /// Measures CPU per request and requests per second.
 pub async fn measure(plan: &Plan, report: &mut Report) {
     let (_stub, stub) = stub();
-    let bare = peers::pingora(stub, "/call");
+    let bare = peers::pingora(plan, stub, "/call");
     let merged = peers::merged(stub, "/call");
     let peers = if plan.has_peers() { peers::installed(stub) } else { Vec::new() };
     let gateway = Prepared::new(stub, &routes(), None, &[]).await.start();

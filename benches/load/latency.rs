@@ -14,7 +14,7 @@ use super::{
 /// Measures latency at fixed times of sending, and what each proxy adds to it.
 pub async fn measure(plan: &Plan, report: &mut Report) {
     let (_stub, stub) = calls::stub();
-    let bare = peers::pingora(stub, "/call");
+    let bare = peers::pingora(plan, stub, "/call");
     let installed = if plan.has_peers() { peers::installed(stub) } else { Vec::new() };
     let gateway = Prepared::new(stub, &[Route::new("one", "/call", Credential::Connection)], None, &[]).await.start();
     let direct = Target { address: stub, path: "/call".to_owned(), token: "unchecked".to_owned() };

@@ -21,6 +21,7 @@ mod latency;
 mod peers;
 mod plan;
 mod process;
+mod published;
 mod relay;
 mod report;
 #[path = "../support/seed.rs"]

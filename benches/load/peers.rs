@@ -10,7 +10,9 @@ use super::{
     client::Target,
     free_address::free_address,
     gateway::UPSTREAM_TOKEN,
+    plan::Plan,
     process::{self, Core, Process},
+    published,
 };
 
 /// A proxy beside the gateway.
@@ -23,10 +25,15 @@ pub struct Peer {
     _directory: Option<TempDir>,
 }
 
-/// The relay of Pingora as published.
-pub fn pingora(stub: SocketAddr, path: &str) -> Peer {
+/// The relay of Pingora as published; in the quick form this program's, which need not be built first.
+pub fn pingora(plan: &Plan, stub: SocketAddr, path: &str) -> Peer {
     let address = free_address();
-    let process = Process::role(Core::Proxy, &["role:relay", &address.to_string(), &stub.to_string()]);
+    let addresses = [&*address.to_string(), &*stub.to_string()];
+    let process = if plan.quick {
+        Process::role(Core::Proxy, &[&["role:relay"], &addresses[..]].concat())
+    } else {
+        Process::program(&[&[published::relay().to_str().unwrap()], &addresses[..]].concat(), &[])
+    };
     process::wait_for(address);
     let target = Target { address, path: path.to_owned(), token: "unchecked".to_owned() };
     Peer { name: "bare Pingora 0.9.1 relay".to_owned(), process, target, authorizes: false, _directory: None }

@@ -1,4 +1,4 @@
-//! The measure of all: a relay of Pingora as published, that does nothing but relay.
+//! A relay that does nothing but relay, with our patches of Pingora, and with their switches on or off.
 
 use std::net::SocketAddr;
 
@@ -12,13 +12,14 @@ use pingora::{
 
 /// Relays from the first address to the second until killed.
 ///
-/// The repository's patch of pingora-core changes nothing here: its switches are off unless they are set, as `merged` does.
+/// What is to be set of our settings and switches is set if there is a third argument.
 pub fn run(mut arguments: impl Iterator<Item = String>) {
     super::process::allow_many_files();
     let listen = arguments.next().unwrap();
     let upstream: SocketAddr = arguments.next().unwrap().parse().unwrap();
     let merged = arguments.next().is_some();
-    let conf = ServerConf { threads: 1, work_stealing: !merged, ..ServerConf::default() };
+    let conf =
+        ServerConf { threads: 1, work_stealing: !merged, unwatched_idle_connections: merged, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, conf);
     server.bootstrap();
     let mut service = http_proxy_service(&server.configuration, Relay { upstream, merged });
@@ -48,6 +49,7 @@ impl ProxyHttp for Relay {
     async fn upstream_peer(&self, _session: &mut Session, (): &mut ()) -> pingora::Result<Box<HttpPeer>> {
         let mut peer = HttpPeer::new(self.upstream, false, String::new());
         peer.options.h1_merge_request_writes = self.merged;
+        peer.options.h1_exchange_in_turn = self.merged;
         Ok(Box::new(peer))
     }
 }

@@ -24,7 +24,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
 
 async fn throughput(plan: &Plan, report: &mut Report) {
     let (_stub, stub) = calls::stub();
-    let bare = peers::pingora(stub, "/flood");
+    let bare = peers::pingora(plan, stub, "/flood");
     let installed = if plan.has_peers() { peers::installed(stub) } else { Vec::new() };
     let gateway =
         Prepared::new(stub, &[Route::new("flood", "/flood", Credential::Connection)], None, &[]).await.start();
@@ -86,7 +86,7 @@ async fn flood(process: Option<&Process>, target: &Target, window: Duration) -> 
 
 async fn lateness(plan: &Plan, report: &mut Report) {
     let (_stub, stub) = calls::stub();
-    let bare = peers::pingora(stub, "/paced");
+    let bare = peers::pingora(plan, stub, "/paced");
     let gateway =
         Prepared::new(stub, &[Route::new("paced", "/paced", Credential::Connection)], None, &[]).await.start();
     let direct = Target { address: stub, path: "/paced".to_owned(), token: "unchecked".to_owned() };
@@ -150,7 +150,7 @@ async fn memory(plan: &Plan, report: &mut Report) {
     let mut rows = Vec::new();
     for count in [plan.size(1000, 50), plan.size(10_000, 100)].map(process::streams_within) {
         let (_stub, stub) = calls::stub();
-        let bare = peers::pingora(stub, "/idle");
+        let bare = peers::pingora(plan, stub, "/idle");
         let gateway =
             Prepared::new(stub, &[Route::new("idle", "/idle", Credential::Connection)], None, &[]).await.start();
         for (name, process, target) in [
