@@ -4,4 +4,4 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 bash conf/build-tools.sh cc build-essential cmake cmake
-exec cargo run --locked --release --quiet -- demo "$@"
+exec cargo run --locked --profile trial --quiet -- demo "$@"
