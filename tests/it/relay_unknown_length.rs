@@ -64,7 +64,7 @@ impl Gateway {
             }
         })
         .await
-        .expect("an answer in time")
+        .unwrap_or_else(|_elapsed| panic!("no answer in time: {route} {framing:?} {}", body.len()))
     }
 
     fn token(&self, route: &str) -> String {

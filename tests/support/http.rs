@@ -158,14 +158,17 @@ impl Connection {
         self.write(&request.bytes()).await;
     }
 
-    /// Writes bytes.
+    /// Writes bytes; a TLS stream holds some back without a flush.
     pub async fn write(&mut self, bytes: &[u8]) {
         self.stream.write_all(bytes).await.expect("the peer reads");
+        self.stream.flush().await.expect("the peer reads");
     }
 
     /// Writes bytes, as far as the peer takes them.
     pub async fn try_write(&mut self, bytes: &[u8]) {
-        let _ = self.stream.write_all(bytes).await;
+        if self.stream.write_all(bytes).await.is_ok() {
+            let _ = self.stream.flush().await;
+        }
     }
 
     /// Writes a request and reads its answer.
