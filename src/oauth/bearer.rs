@@ -40,7 +40,9 @@ pub fn token(headers: &HeaderMap) -> Result<&str, Error> {
 /// `1*( ALPHA / DIGIT / "-" / "." / "_" / "~" / "+" / "/" ) *"="` (RFC 9110 section 11.2).
 pub(super) fn is_token68(text: &str) -> bool {
     let body = text.trim_end_matches('=');
-    !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
+    // Without an end at the first that is not, so that many are compared at once.
+    !body.is_empty() && body.bytes().fold(true, |so_far, byte| so_far & allowed(byte))
 }
 
 /// How long a token may be; ours have 46 characters.

@@ -188,7 +188,8 @@ impl ResourceServer {
 /// Our tokens have one shape; anything else needs no look-up.
 fn looks_like_ours(token: &str) -> bool {
     let base64url = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    token.strip_prefix("at_").is_some_and(|rest| rest.len() == 43 && rest.bytes().all(base64url))
+    let all = |text: &str| text.bytes().fold(true, |so_far, byte| so_far & base64url(byte));
+    token.strip_prefix("at_").is_some_and(|rest| rest.len() == 43 && all(rest))
 }
 
 const CACHED_TOKENS: usize = 100_000;

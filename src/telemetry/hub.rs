@@ -66,9 +66,10 @@ pub struct Telemetry {
     stopped: Arc<AtomicBool>,
 }
 
+/// Boxed, so that the queue itself stays in the processor's cache.
 enum Entry {
-    Invoked(Invoked),
-    Ended(Exchange),
+    Invoked(Box<Invoked>),
+    Ended(Box<Exchange>),
 }
 
 struct Worker {
@@ -137,7 +138,7 @@ impl Telemetry {
     /// A capability is about to be used.
     pub fn invoked(&self, invoked: impl FnOnce() -> Invoked) {
         if self.wanted {
-            self.put(Entry::Invoked(invoked()));
+            self.put(Entry::Invoked(Box::new(invoked())));
         }
     }
 
@@ -145,7 +146,7 @@ impl Telemetry {
     pub fn ended(&self, exchange: Exchange) {
         self.metrics.count(&exchange);
         if self.wanted {
-            self.put(Entry::Ended(exchange));
+            self.put(Entry::Ended(Box::new(exchange)));
         }
     }
 
@@ -153,8 +154,9 @@ impl Telemetry {
         if self.queue.push(entry).is_err() {
             DROPPED_BY_QUEUE.count();
         }
-        // Otherwise the thread looks by itself: waking it for every record would cost more than writing it.
-        if self.queue.len() == WAITING / 2
+        // Otherwise the thread looks by itself: waking it for every record would cost more than writing it. Where many come,
+        // it is woken while they are still in the cache.
+        if self.queue.len() % MANY == MANY - 1
             && let Some(thread) = &self.thread
         {
             thread.unpark();
@@ -290,8 +292,10 @@ impl Worker {
     }
 }
 
+/// The lines so far. The next ones are likely to be about as many, and get their room at once.
 fn taken(lines: &mut Vec<u8>) -> Option<Vec<u8>> {
-    (!lines.is_empty()).then(|| std::mem::take(lines))
+    let room = lines.len() + lines.len() / 8;
+    (!lines.is_empty()).then(|| std::mem::replace(lines, Vec::with_capacity(room)))
 }
 
 /// A moment in nanoseconds since 1970.
@@ -312,7 +316,9 @@ impl Moment {
 
 /// How many records wait at most.
 const WAITING: usize = 8192;
-/// How often they are looked after.
+/// How many of them are looked after at once.
+const MANY: usize = 1024;
+/// How often they are looked after otherwise.
 const EVERY: Duration = Duration::from_millis(50);
 /// How many bytes of lines are written at once.
-const BATCH: usize = 64 * 1024;
+const BATCH: usize = 256 * 1024;

@@ -3,9 +3,9 @@
 //! No decision hangs on it, only what is counted and logged. So it reads as little as it can of what is in memory
 //! anyway, forgives everything, and says nothing where it cannot tell. Whatever decides reads strictly, elsewhere.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::LazyLock};
 
-use memchr::{memchr2, memmem};
+use memchr::{memchr2, memmem::Finder};
 
 use super::{Call, Method, trace::TraceContext};
 
@@ -85,8 +85,8 @@ pub fn request(body: &[u8], with_trace: bool) -> Option<Glance> {
 /// for a member. An error that is split over two pieces is missed.
 pub fn reports_error(piece: &[u8], event_stream: bool) -> bool {
     let message = if event_stream {
-        let Some(data) = memmem::find(piece, b"data:") else { return false };
-        &piece[data + b"data:".len()..]
+        let Some(data) = DATA.find(piece) else { return false };
+        &piece[data + DATA.needle().len()..]
     } else {
         piece
     };
@@ -111,8 +111,8 @@ fn is_error_response(message: &[u8]) -> bool {
 }
 
 fn is_error_result(message: &[u8]) -> bool {
-    memmem::find_iter(message, b"\"isError\"").any(|at| {
-        let mut scan = Scan { bytes: message, at: at + b"\"isError\"".len() };
+    IS_ERROR.find_iter(message).any(|at| {
+        let mut scan = Scan { bytes: message, at: at + IS_ERROR.needle().len() };
         scan.next() == Some(b':') && scan.next() == Some(b't')
     })
 }
@@ -247,6 +247,8 @@ impl<'b> Scan<'b> {
     }
 }
 
+static DATA: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("data:"));
+static IS_ERROR: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"isError\""));
 /// How much of a request is looked at.
 const REQUEST: usize = 16 * 1024;
 /// How much of a piece of an answer is looked at for the member that tells.

@@ -2,7 +2,11 @@
 
 use std::{
     io,
-    sync::mpsc::{self, Receiver, SyncSender, TrySendError},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, Receiver, SyncSender, TrySendError},
+    },
     thread,
     time::Duration,
 };
@@ -12,6 +16,8 @@ use super::counters::Counter;
 /// Takes lines without ever waiting.
 pub(super) struct Spool {
     sender: SyncSender<Message>,
+    /// How many bytes wait.
+    held: Arc<AtomicUsize>,
     dropped: &'static Counter,
 }
 
@@ -28,15 +34,27 @@ impl Spool {
         write: impl FnMut(&[u8]) -> io::Result<()> + Send + 'static,
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::sync_channel(WAITING);
-        thread::Builder::new().name(name.to_owned()).spawn(move || work(&receiver, dropped, write))?;
-        Ok(Self { sender, dropped })
+        let held = Arc::new(AtomicUsize::new(0));
+        let writes = Arc::clone(&held);
+        thread::Builder::new().name(name.to_owned()).spawn(move || work(&receiver, &writes, dropped, write))?;
+        Ok(Self { sender, held, dropped })
     }
 
     /// Takes whole lines, one or many.
     pub(super) fn put(&self, lines: Vec<u8>) {
-        if let Err(TrySendError::Full(Message::Lines(lines)) | TrySendError::Disconnected(Message::Lines(lines))) =
-            self.sender.try_send(Message::Lines(lines))
-        {
+        let size = lines.len();
+        let refused = if self.held.fetch_add(size, Ordering::Relaxed) + size > ROOM {
+            Some(lines)
+        } else {
+            match self.sender.try_send(Message::Lines(lines)) {
+                Err(TrySendError::Full(Message::Lines(lines)) | TrySendError::Disconnected(Message::Lines(lines))) => {
+                    Some(lines)
+                }
+                _ => None,
+            }
+        };
+        if let Some(lines) = refused {
+            self.held.fetch_sub(size, Ordering::Relaxed);
             self.dropped.add(count(&lines));
         }
     }
@@ -51,13 +69,19 @@ impl Spool {
     }
 }
 
-fn work(messages: &Receiver<Message>, dropped: &Counter, mut write: impl FnMut(&[u8]) -> io::Result<()>) {
+fn work(
+    messages: &Receiver<Message>,
+    held: &AtomicUsize,
+    dropped: &Counter,
+    mut write: impl FnMut(&[u8]) -> io::Result<()>,
+) {
     while let Ok(message) = messages.recv() {
         match message {
             Message::Lines(lines) => {
                 if write(&lines).is_err() {
                     dropped.add(count(&lines));
                 }
+                held.fetch_sub(lines.len(), Ordering::Relaxed);
             }
             Message::Flush(done) => drop(done.try_send(())),
         }
@@ -70,6 +94,8 @@ fn count(lines: &[u8]) -> u64 {
 
 /// Messages, each a line or a batch of them.
 const WAITING: usize = 1024;
+/// Bytes that wait at most.
+const ROOM: usize = 16 * 1024 * 1024;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -91,6 +117,24 @@ mod tests {
         (0..10).for_each(|number| spool.put(format!("{number}\n").into_bytes()));
         spool.flush();
         assert_eq!(written.lock().unwrap().as_slice(), b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    }
+
+    /// As many bytes as have room are kept, in however few pieces they come.
+    #[test]
+    fn what_has_no_room_is_lost_and_counted() {
+        let (_held, blocked) = mpsc::channel::<()>();
+        let spool = Spool::start("test", &DROPPED_BY_FILE, move |_| {
+            // Ends when the test does.
+            let _never = blocked.recv();
+            Ok(())
+        });
+        let spool = spool.unwrap();
+        let lines = || b"a\n".repeat(ROOM / 4);
+        let before = DROPPED_BY_FILE.value();
+        (0..2).for_each(|_| spool.put(lines()));
+        assert_eq!(DROPPED_BY_FILE.value(), before);
+        spool.put(lines());
+        assert_eq!(DROPPED_BY_FILE.value() - before, ROOM as u64 / 4);
     }
 
     /// A pipe that nobody reads: whoever writes goes on, and what is lost is counted.
