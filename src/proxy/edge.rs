@@ -32,7 +32,7 @@ use super::{
     refusal::Denial,
     relay::{self, Attempt, Resolve, Verdict},
     rules::CurrentRules,
-    underway::{self, End, Full, Underway},
+    underway::{self, End, Full, Place, Underway},
 };
 use crate::{
     resource_server::Refusal,
@@ -216,9 +216,8 @@ impl ProxyHttp for Gateway {
                 addresses[exchange.addresses_tried % addresses.len()]
             }
         };
-        let head = session.req_header();
-        let mut silence =
-            (!relay::may_be_silent(&head.method, &head.headers)).then_some(target.server.response_timeout);
+        let may_be_silent = exchange.place.as_ref().is_some_and(Place::may_be_silent);
+        let mut silence = (!may_be_silent).then_some(target.server.response_timeout);
         if !session.is_http2() {
             // A look in the table costs less than a timer for each part of the answer.
             exchange.silence = silence.take();

@@ -100,7 +100,8 @@ where
         }
 
         // Reconcile and revalidate after request filters, which can mutate Host, URI, or target.
-        if authority_policy.is_standard() {
+        // What a filter writes in full has the authority that it chose.
+        if authority_policy.is_standard() && !(by_filter && req.uri.authority().is_none()) {
             if let Err(e) = reconcile_upstream_authority(&mut req) {
                 return (false, true, Some(e.into_in()));
             }
@@ -299,6 +300,7 @@ where
             .await?;
         // A complete answer can be forwarded although the request was not sent in full, but the connection cannot be
         // used again then.
+        client_session.hand_over_what_is_read();
         let mut send_error = send_body_to1(client_session, Some(HttpTask::Body(body, true)))
             .await
             .err();
@@ -325,14 +327,18 @@ where
             };
             // what has come is written together
             let mut tasks = Vec::with_capacity(TASK_BUFFER_SIZE);
+            let mut size = 0;
             while let Some(read) = next.take() {
                 let task = read.unwrap_or_else(|e| {
                     upstream_broken = true;
                     HttpTask::Failed(send_error.take().unwrap_or(e).into_up())
                 });
                 upstream_done = task.is_end();
+                if let HttpTask::Body(Some(part), _) = &task {
+                    size += part.len();
+                }
                 tasks.push(task);
-                if !upstream_done && tasks.len() < TASK_BUFFER_SIZE {
+                if !upstream_done && tasks.len() < PARTS_AT_ONCE && size < BYTES_AT_ONCE {
                     // unconstrained because now_or_never may yield None when the future is ready
                     next = tokio::task::unconstrained(client_session.read_response_task())
                         .now_or_never();
@@ -1272,6 +1278,10 @@ fn has_small_body(req: &RequestHeader) -> bool {
         .and_then(|length| length.to_str().ok()?.parse().ok())
         .is_some_and(|length: usize| length <= BODY_SENT_IN_TURN)
 }
+
+/// How much of an answer is written together if it is there: many events of a stream, few parts of a long body.
+const PARTS_AT_ONCE: usize = 64;
+const BYTES_AT_ONCE: usize = 64 * 1024;
 
 /// The largest body that is sent before anything of the answer is read, in bytes: more may not fit into the buffers on
 /// the way, and an upstream that answers early would have to wait for nothing.

@@ -10,7 +10,7 @@ mod target;
 mod unheard;
 
 pub use redirect::{Redirects, follow};
-pub use request::{HTTP2_WINDOW, X_REQUEST_ID, keep_body, may_be_silent, write_head};
+pub use request::{HTTP2_WINDOW, X_REQUEST_ID, keep_body, write_head};
 pub use resolve::Resolve;
 pub use response::{Verdict, is_event_stream, judge, relay_head};
 pub use retry::{Attempt, decide};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header, uri::InvalidUri};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, Version, header, uri::InvalidUri};
 use pingora::{http::RequestHeader, proxy::Session};
 use tokio::{
     task::unconstrained,
@@ -42,8 +42,8 @@ pub fn write_head(head: &mut RequestHeader, exchange: &mut Exchange, client: &Se
     let from = if head.headers.is_empty() { &client.req_header().headers } else { &head.headers };
     let mut headers = HeaderMap::with_capacity(from.len() + 4);
     for (name, value) in from {
-        if passes(name) && !withheld(name, exchange) {
-            headers.append(name.clone(), value.clone());
+        if let Some(name) = passed(name).filter(|name| !withheld(name, exchange)) {
+            headers.append(name, value.clone());
         }
     }
     if let Some(plain) = exchange.mcp_session.as_ref().and_then(|session| session.plain.as_ref()) {
@@ -108,12 +108,31 @@ fn withheld(name: &HeaderName, exchange: &Exchange) -> bool {
     exchange.filter.is_some()
         && (*name == header::ACCEPT_ENCODING
             || (!exchange.sessionless
-                && (*name == MCP_METHOD || *name == "mcp-name" || name.as_str().starts_with("mcp-param-"))))
+                && (*name == MCP_METHOD || *name == MCP_NAME || name.as_str().starts_with("mcp-param-"))))
 }
 
-/// Whether a client's header goes upstream.
-fn passes(name: &HeaderName) -> bool {
-    PASSED.contains(name) || name.as_str().starts_with("mcp-param-")
+/// A client's header that goes upstream, by a name that costs nothing to copy where it is a known one.
+///
+/// Framing, `Host`, the session and the credential are set, not passed.
+fn passed(name: &HeaderName) -> Option<HeaderName> {
+    Some(match name.as_str() {
+        "accept" => header::ACCEPT,
+        "accept-encoding" => header::ACCEPT_ENCODING,
+        "accept-language" => header::ACCEPT_LANGUAGE,
+        "content-encoding" => header::CONTENT_ENCODING,
+        "content-language" => header::CONTENT_LANGUAGE,
+        "content-type" => header::CONTENT_TYPE,
+        "user-agent" => header::USER_AGENT,
+        "last-event-id" => LAST_EVENT_ID,
+        "mcp-protocol-version" => MCP_PROTOCOL_VERSION,
+        "mcp-method" => MCP_METHOD,
+        "mcp-name" => MCP_NAME,
+        "traceparent" => TRACEPARENT,
+        "tracestate" => TRACESTATE,
+        "baggage" => BAGGAGE,
+        other if other.starts_with("mcp-param-") => name.clone(),
+        _ => return None,
+    })
 }
 
 /// Reads the body of a request that may have to be sent again or must be looked at, and keeps it with the exchange.
@@ -167,37 +186,14 @@ pub async fn keep_body(
     Ok(())
 }
 
-/// The longest silence to tolerate of the upstream of this request.
-///
-/// A GET opens a stream that may be quiet for hours, and a server may send its head with the first event; TCP keep-alive
-/// and HTTP/2 pings find dead peers there. The same goes for `subscriptions/listen`. Every other answer must begin before
-/// `responseTimeout` has passed, and go on within it unless it is a stream of events.
-pub fn may_be_silent(method: &Method, headers: &HeaderMap) -> bool {
-    *method == Method::GET || headers.get(MCP_METHOD).is_some_and(|name| name == "subscriptions/listen")
-}
-
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The header by which a request is found in logs, ours and the upstream's.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
-
-/// What may pass besides `Mcp-Param-*`. Framing, `Host`, the session and the credential are set, not passed.
-static PASSED: [HeaderName; 14] = [
-    header::ACCEPT,
-    header::ACCEPT_ENCODING,
-    header::ACCEPT_LANGUAGE,
-    header::CONTENT_ENCODING,
-    header::CONTENT_LANGUAGE,
-    header::CONTENT_TYPE,
-    header::USER_AGENT,
-    LAST_EVENT_ID,
-    MCP_PROTOCOL_VERSION,
-    MCP_METHOD,
-    HeaderName::from_static("mcp-name"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("baggage"),
-];
+const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// The largest body that takes no room of its own: as much as one read gives.
 const SMALL_BODY: usize = 64 * 1024;
@@ -210,8 +206,25 @@ mod tests {
 
     #[test]
     fn the_headers_of_mcp_pass_and_those_of_identity_do_not() {
-        for name in ["accept", "content-type", "mcp-protocol-version", "mcp-param-region", "traceparent"] {
-            assert!(passes(&HeaderName::from_static(name)), "{name}");
+        for name in [
+            "accept",
+            "accept-encoding",
+            "accept-language",
+            "content-encoding",
+            "content-language",
+            "content-type",
+            "user-agent",
+            "last-event-id",
+            "mcp-protocol-version",
+            "mcp-method",
+            "mcp-name",
+            "mcp-param-region",
+            "traceparent",
+            "tracestate",
+            "baggage",
+        ] {
+            let name = HeaderName::from_static(name);
+            assert_eq!(passed(&name), Some(name));
         }
         for name in [
             "authorization",
@@ -237,7 +250,7 @@ mod tests {
             "mcp-paramx",
             "x-request-id",
         ] {
-            assert!(!passes(&HeaderName::from_static(name)), "{name}");
+            assert_eq!(passed(&HeaderName::from_static(name)), None, "{name}");
         }
     }
 }

@@ -22,7 +22,7 @@ use std::{
 
 pub use connections::{ConnectionLimits, Patience};
 use foldhash::{HashMap, HashMapExt, fast::FixedState};
-use http::Method;
+use http::{HeaderName, Method};
 pub use kept::KeptBody;
 pub use line::{End, Line};
 use pingora::http::RequestHeader;
@@ -123,12 +123,13 @@ pub struct Place {
     table: Arc<Underway>,
     home: usize,
     number: u64,
+    kind: Kind,
     logged: bool,
 }
 
 /// What a request on a route will be: GET and `subscriptions/listen` open streams (MCP 2025-11-25 and 2026-07-28).
 pub fn kind(head: &RequestHeader) -> Kind {
-    let listens = head.headers.get("mcp-method").is_some_and(|method| method.as_bytes() == b"subscriptions/listen");
+    let listens = head.headers.get(MCP_METHOD).is_some_and(|method| method.as_bytes() == b"subscriptions/listen");
     if head.method == Method::GET || listens { Kind::Stream } else { Kind::Call }
 }
 
@@ -196,7 +197,7 @@ impl Underway {
             counter: Arc::clone(counter),
         };
         shard.entries.insert(number, entry);
-        Ok(Place { table: Arc::clone(self), home, number, logged: false })
+        Ok(Place { table: Arc::clone(self), home, number, kind, logged: false })
     }
 
     /// How long clients may leave their connections waiting.
@@ -316,6 +317,15 @@ impl Underway {
 }
 
 impl Place {
+    /// Whether the upstream may be silent for as long as it likes.
+    ///
+    /// A GET opens a stream that may be quiet for hours, and a server may send its head with the first event; TCP
+    /// keep-alive and HTTP/2 pings find dead peers there. The same goes for `subscriptions/listen`. Every other answer must
+    /// begin before `responseTimeout` has passed, and go on within it unless it is a stream of events.
+    pub fn may_be_silent(&self) -> bool {
+        self.kind == Kind::Stream
+    }
+
     /// Leaves, after the line in the log is written.
     pub fn leave(mut self) {
         self.logged = true;
@@ -373,5 +383,6 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const SHARDS: usize = 16;
 const ASKED_AT_ONCE: usize = 500;

@@ -21,6 +21,7 @@ use pingora_error::{Error, ErrorType::*, OrErr, Result, RetryType};
 use pingora_http::{HMap, IntoCaseHeaderName, RequestHeader, ResponseHeader};
 use pingora_timeout::timeout;
 use std::io::ErrorKind;
+use std::mem::MaybeUninit;
 use std::str;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,6 +31,8 @@ use super::common::*;
 use crate::protocols::http::HttpTask;
 use crate::protocols::{Digest, SocketAddr, Stream, UniqueID, UniqueIDType};
 use crate::utils::{BufRef, KVRef};
+
+const KEEP_ALIVE: http::HeaderName = http::HeaderName::from_static("keep-alive");
 
 /// The HTTP 1.x client session
 pub struct HttpSession {
@@ -71,6 +74,10 @@ pub struct HttpSession {
     merge_request_writes: bool,
     // Forget the read timeout when the response turns out to be a stream of server-sent events.
     silent_event_streams: bool,
+    // Whether what reads tasks gets what was read and not a copy.
+    hands_over: bool,
+    // The whole body of the response, if it came with the header and is to be handed over.
+    whole_body: Option<Bytes>,
 }
 
 /// HTTP 1.x client session
@@ -106,6 +113,8 @@ impl HttpSession {
             allow_h1_response_invalid_content_length: false,
             merge_request_writes: false,
             silent_event_streams: false,
+            hands_over: false,
+            whole_body: None,
         }
     }
 
@@ -143,7 +152,7 @@ impl HttpSession {
 
         let write_fut = self.underlying_stream.write_all(to_wire.as_ref());
         match self.write_timeout {
-            Some(t) => match timeout(t, write_fut).await {
+            Some(t) => match timeout_once_pending(t, write_fut).await {
                 Ok(res) => res,
                 Err(_) => Err(std::io::Error::from(ErrorKind::TimedOut)),
             },
@@ -194,7 +203,7 @@ impl HttpSession {
     pub async fn write_body(&mut self, buf: &[u8]) -> Result<Option<usize>> {
         // TODO: verify that request header is sent already
         match self.write_timeout {
-            Some(t) => match timeout(t, self.do_write_body(buf)).await {
+            Some(t) => match timeout_once_pending(t, self.do_write_body(buf)).await {
                 Ok(res) => res,
                 Err(_) => Error::e_explain(WriteTimedout, format!("writing body, timeout: {t:?}")),
             },
@@ -292,9 +301,10 @@ impl HttpSession {
 
         loop {
             if parse_existing_buffer {
-                let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-                let mut resp = httparse::Response::new(&mut headers);
-                let parsed = parse_resp_buffer(&mut resp, &self.response_header_read_buf);
+                let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+                let mut resp = httparse::Response::new(&mut []);
+                let parsed =
+                    parse_resp_buffer(&mut resp, &self.response_header_read_buf, &mut headers);
                 match parsed {
                     HeaderParseState::Complete(s) => {
                         let total_read = self.response_header_read_buf.len();
@@ -362,6 +372,7 @@ impl HttpSession {
                             return self.fail_response_header_read(e);
                         }
                         if self.silent_event_streams
+                            && self.read_timeout.is_some()
                             && self
                                 .response_header
                                 .as_deref()
@@ -463,11 +474,36 @@ impl HttpSession {
         }
     }
 
+    /// Makes [`Self::read_response_task()`] hand over the response header without a copy, and a body that came whole with
+    /// it, too. The session keeps of the header what says how the connection goes on: status, version, `Connection`,
+    /// `Keep-Alive` and `Transfer-Encoding`.
+    pub fn hand_over_what_is_read(&mut self) {
+        self.hands_over = true;
+    }
+
     /// Similar to [`Self::read_response()`], read the response header and then return a copy of it.
     pub async fn read_resp_header_parts(&mut self) -> Result<Box<ResponseHeader>> {
         self.read_response().await?;
+        if self.hands_over {
+            return Ok(self.hand_over_header());
+        }
         // safe to unwrap because it is just read
         Ok(Box::new(self.resp_header().unwrap().clone()))
+    }
+
+    /// The response header that was just read. What this session itself looks at later stays.
+    fn hand_over_header(&mut self) -> Box<ResponseHeader> {
+        let header = self.response_header.take().expect("just read");
+        let mut kept = http::Response::new(()).into_parts().0;
+        kept.status = header.status;
+        kept.version = header.version;
+        for name in [header::CONNECTION, KEEP_ALIVE, header::TRANSFER_ENCODING] {
+            for value in header.headers.get_all(&name) {
+                kept.headers.append(name.clone(), value.clone());
+            }
+        }
+        self.response_header = Some(Box::new(kept.into()));
+        header
     }
 
     /// Return a reference of the [`ResponseHeader`] if the response is read
@@ -525,6 +561,10 @@ impl HttpSession {
 
     /// Similar to [`Self::read_body_ref`] but return `Bytes` instead of a slice reference.
     pub async fn read_body_bytes(&mut self) -> Result<Option<Bytes>> {
+        if let Some(whole) = self.whole_body.take() {
+            self.body_recv = self.body_recv.saturating_add(whole.len());
+            return Ok(Some(whole));
+        }
         let read = self.read_body_ref().await?;
         Ok(read.map(Bytes::copy_from_slice))
     }
@@ -545,7 +585,7 @@ impl HttpSession {
     /// Whether there is no more body to read.
     pub fn is_body_done(&mut self) -> bool {
         self.init_body_reader();
-        self.body_reader.body_done()
+        self.whole_body.is_none() && self.body_reader.body_done()
     }
 
     pub fn set_allow_h1_response_invalid_content_length(&mut self, allow: bool) {
@@ -652,7 +692,7 @@ impl HttpSession {
     /// it's behavior is different on different platforms.
     /// https://developer.mozilla.org/en-US/docs/Web/HTTP/Headers/Keep-Alive
     fn get_keepalive_values(&self) -> (Option<u64>, Option<usize>) {
-        let Some(keep_alive_header) = self.get_header("Keep-Alive") else {
+        let Some(keep_alive_header) = self.get_header(KEEP_ALIVE) else {
             return (None, None);
         };
 
@@ -749,7 +789,12 @@ impl HttpSession {
                 // if chunked encoding, content-length should be ignored
                 self.body_reader.init_chunked(preread_body);
             } else if let Some(cl) = self.get_content_length().unwrap_or(None) {
-                self.body_reader.init_content_length(cl, preread_body);
+                if self.hands_over && cl > 0 && preread_body.len() == cl {
+                    self.whole_body = self.preread_body.as_ref().map(|body| body.get_bytes(&self.buf));
+                    self.body_reader.init_content_length(0, b"");
+                } else {
+                    self.body_reader.init_content_length(cl, preread_body);
+                }
             } else {
                 self.body_reader.init_close_delimited(preread_body);
                 self.close_delimited_resp = true;
@@ -921,14 +966,15 @@ impl HttpSession {
 }
 
 #[inline]
-fn parse_resp_buffer<'buf>(
-    resp: &mut httparse::Response<'_, 'buf>,
+fn parse_resp_buffer<'headers, 'buf>(
+    resp: &mut httparse::Response<'headers, 'buf>,
     buf: &'buf [u8],
+    headers: &'headers mut [MaybeUninit<httparse::Header<'buf>>],
 ) -> HeaderParseState {
     let mut parser = httparse::ParserConfig::default();
     parser.allow_spaces_after_header_name_in_responses(true);
     parser.allow_obsolete_multiline_headers_in_responses(true);
-    let res = match parser.parse_response(resp, buf) {
+    let res = match parser.parse_response_with_uninit_headers(resp, buf, headers) {
         Ok(s) => s,
         Err(e) => {
             return HeaderParseState::Invalid(e);

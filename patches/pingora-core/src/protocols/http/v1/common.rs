@@ -18,7 +18,10 @@ use http::{header, HeaderValue};
 use log::{debug, warn};
 use pingora_error::{Error, ErrorType::*, Result};
 use pingora_http::{HMap, RequestHeader, ResponseHeader};
+use std::future::{poll_fn, Future};
+use std::pin::pin;
 use std::str;
+use std::task::Poll;
 use std::time::Duration;
 
 use super::body::BodyWriter;
@@ -41,6 +44,18 @@ pub(crate) fn is_event_stream(headers: &http::HeaderMap) -> bool {
                 .eq_ignore_ascii_case(b"text/event-stream")
         })
     })
+}
+
+/// [`pingora_timeout::timeout()`] for what is mostly ready at once: no clock is read for that.
+pub(super) async fn timeout_once_pending<F: Future>(
+    limit: Duration,
+    future: F,
+) -> Result<F::Output, pingora_timeout::Elapsed> {
+    let mut future = pin!(future);
+    match poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await {
+        Poll::Ready(output) => Ok(output),
+        Poll::Pending => pingora_timeout::timeout(limit, future).await,
+    }
 }
 
 pub const CRLF: &[u8; 2] = b"\r\n";
