@@ -153,6 +153,7 @@ pub fn application(gateway: Gateway, conf: &Arc<ServerConf>) -> Edge {
     let mut options = HttpServerOptions::default();
     // CONNECT comes to us only to get our own 405.
     options.allow_connect_method_proxying = true;
+    options.ignore_header_case = true;
     options.h2_idle_timeout = Some(underway.patience().next_stream);
     proxy.server_options = Some(options);
     Edge::new(proxy, &underway)

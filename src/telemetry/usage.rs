@@ -3,12 +3,9 @@
 //! What exchanges have in common is bounded: of each hour so many combinations are told apart in this process, and
 //! whatever comes after them counts for others.
 
-use std::{
-    collections::{HashMap, HashSet},
-    hash::{BuildHasher, Hash},
-};
+use std::hash::{BuildHasher, Hash};
 
-use foldhash::quality::RandomState;
+use foldhash::{HashMap, HashSet, quality::RandomState};
 
 use super::{Exchange, Fault, counters::DROPPED_USAGE};
 use crate::{

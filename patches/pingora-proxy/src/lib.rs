@@ -329,6 +329,10 @@ where
     {
         // phase 1 read request header
 
+        if let HttpSession::H1(h1) = &mut *downstream_session {
+            let options = self.server_options.as_ref();
+            h1.set_ignore_header_case(options.is_some_and(|options| options.ignore_header_case));
+        }
         let res = tokio::select! {
             biased; // biased select is cheaper, and we don't want to drop already buffered requests
             res = downstream_session.read_request() => { res }

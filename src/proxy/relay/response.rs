@@ -1,6 +1,6 @@
 //! The answer as the client gets it: again only what may pass.
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, response};
 use pingora::http::ResponseHeader;
 
 use super::{
@@ -54,27 +54,30 @@ pub fn judge(head: &ResponseHeader, exchange: &Exchange) -> Verdict {
 
 /// Leaves of an upstream's head only what may pass, with the session id sealed; `stream` says that it opens a stream.
 pub fn relay_head(head: &mut ResponseHeader, exchange: &mut Exchange, stream: bool) {
-    let redirect = redirects(head.status);
-    let mut headers = HeaderMap::with_capacity(head.headers.len() + 6);
-    for (name, value) in &head.headers {
-        if PASSED.contains(name) || (redirect && *name == header::LOCATION) {
-            headers.append(name.clone(), value.clone());
-        }
-    }
+    let nothing = ResponseHeader::from(http::Response::new(()).into_parts().0);
+    let mut parts = response::Parts::from(std::mem::replace(head, nothing));
     if let (Some(plain), Some(permit), false) =
-        (head.headers.get(MCP_SESSION_ID), &exchange.permit, exchange.sessionless)
-        && let Some(sealed) = exchange.rules.sessions.seal(exchange.mcp_session.as_ref(), plain, permit)
+        (parts.headers.remove(MCP_SESSION_ID), &exchange.permit, exchange.sessionless)
+        && let Some(sealed) = exchange.rules.sessions.seal(exchange.mcp_session.as_ref(), &plain, permit)
     {
-        headers.insert(MCP_SESSION_ID, sealed);
+        parts.headers.insert(MCP_SESSION_ID, sealed);
+    }
+    let redirect = redirects(parts.status);
+    let passes =
+        |name: &HeaderName| PASSED.contains(name) || *name == MCP_SESSION_ID || (redirect && *name == header::LOCATION);
+    if !parts.headers.keys().all(passes) {
+        let mut passed = HeaderMap::with_capacity(parts.headers.len() + 6);
+        for (name, value) in parts.headers.iter().filter(|(name, _)| passes(name)) {
+            passed.append(name.clone(), value.clone());
+        }
+        parts.headers = passed;
     }
     if stream {
-        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        parts.headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
     }
-    if !head.status.is_informational() {
-        headers.insert(X_REQUEST_ID, exchange.id().to_value());
+    if !parts.status.is_informational() {
+        parts.headers.insert(X_REQUEST_ID, exchange.id().to_value());
     }
-    let (mut parts, ()) = http::Response::new(()).into_parts();
-    (parts.status, parts.version, parts.headers) = (head.status, head.version, headers);
     *head = ResponseHeader::from(parts);
 }
 

@@ -84,6 +84,10 @@ pub struct HttpServerOptions {
     /// When disabled, CONNECT requests are rejected with 405 by proxy services.
     pub allow_connect_method_proxying: bool,
 
+    /// Forget in which case the names of an HTTP/1 request's headers were written. A second map of the names is made
+    /// otherwise.
+    pub ignore_header_case: bool,
+
     #[doc(hidden)]
     pub force_custom: bool,
 

@@ -17,11 +17,12 @@
 //! A connection is looked at when it is put here, when it is taken, and once a second in between: one that the
 //! server closed or that has waited for too long is dropped then.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+use ahash::AHashMap;
 use parking_lot::Mutex;
 
 use super::test_reusable_stream;
@@ -29,7 +30,7 @@ use crate::protocols::Stream;
 
 /// Idle connections by what they may be used for.
 pub(crate) struct IdleConnections {
-    shards: [Mutex<HashMap<u64, VecDeque<Idle>>>; SHARDS],
+    shards: [Mutex<AHashMap<u64, VecDeque<Idle>>>; SHARDS],
     count: AtomicUsize,
     most: usize,
     began: Instant,
@@ -123,7 +124,7 @@ impl IdleConnections {
         self.count.fetch_sub(gone.len(), Ordering::Relaxed);
     }
 
-    fn shard(&self, key: u64) -> &Mutex<HashMap<u64, VecDeque<Idle>>> {
+    fn shard(&self, key: u64) -> &Mutex<AHashMap<u64, VecDeque<Idle>>> {
         &self.shards[key as usize % SHARDS]
     }
 

@@ -315,10 +315,13 @@ impl HttpSession {
                         // while header_refs doesn't as it is still empty
                         let _num_headers = populate_headers(base, &mut header_refs, resp.headers);
 
-                        let mut response_header = match ResponseHeader::build(
-                            resp.code.unwrap(),
-                            Some(resp.headers.len()),
-                        ) {
+                        let (code, size) = (resp.code.unwrap(), Some(resp.headers.len()));
+                        let built = if self.hands_over {
+                            ResponseHeader::build_no_case(code, size)
+                        } else {
+                            ResponseHeader::build(code, size)
+                        };
+                        let mut response_header = match built {
                             Ok(header) => Box::new(header),
                             Err(e) => return self.fail_response_header_read(e),
                         };

@@ -162,6 +162,8 @@ pub struct HttpSession {
     /// Whether parts of a response that are there at the same time are written at once.
     /// Defaults to false. Can be enabled via [`set_merge_response_writes`](Self::set_merge_response_writes).
     merge_response_writes: bool,
+    /// Whether the case of header names is forgotten.
+    ignore_header_case: bool,
 }
 
 impl HttpSession {
@@ -211,6 +213,7 @@ impl HttpSession {
             pipelined_prefix: None,
             pipelined_idle_bytes_stashed: false,
             merge_response_writes: false,
+            ignore_header_case: false,
         }
     }
 
@@ -218,6 +221,11 @@ impl HttpSession {
     /// with one flush, instead of one flush each.
     pub fn set_merge_response_writes(&mut self, enabled: bool) {
         self.merge_response_writes = enabled;
+    }
+
+    /// Set whether the case of header names is forgotten when a request is read.
+    pub fn set_ignore_header_case(&mut self, ignore: bool) {
+        self.ignore_header_case = ignore;
     }
 
     async fn read_request_buf(
@@ -360,12 +368,15 @@ impl HttpSession {
                         // while header_refs doesn't as it is still empty
                         let _num_headers = populate_headers(base, &mut header_refs, req.headers);
 
-                        let mut request_header = Box::new(RequestHeader::build(
-                            req.method.unwrap_or(""),
-                            // we path httparse to allow unsafe bytes in the str
-                            req.path.unwrap_or("").as_bytes(),
-                            Some(req.headers.len()),
-                        )?);
+                        let method = req.method.unwrap_or("");
+                        // we path httparse to allow unsafe bytes in the str
+                        let path = req.path.unwrap_or("").as_bytes();
+                        let size = Some(req.headers.len());
+                        let mut request_header = Box::new(if self.ignore_header_case {
+                            RequestHeader::build_no_case(method, path, size)?
+                        } else {
+                            RequestHeader::build(method, path, size)?
+                        });
 
                         request_header.set_version(match req.version {
                             Some(1) => Version::HTTP_11,
