@@ -316,7 +316,7 @@ impl Moment {
 
 /// How many records wait at most.
 const WAITING: usize = 8192;
-/// How many of them are looked after at once.
+/// After how many of them the thread is woken.
 const MANY: usize = 1024;
 /// How often they are looked after otherwise.
 const EVERY: Duration = Duration::from_millis(50);

@@ -119,16 +119,20 @@ mod tests {
         assert_eq!(written.lock().unwrap().as_slice(), b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
     }
 
+    /// A spool that writes its first lines until the other end of `blocked` is gone, which is when the test ends.
+    fn standing_still(dropped: &'static Counter, blocked: Receiver<()>) -> Spool {
+        let write = move |_: &[u8]| {
+            let _never = blocked.recv();
+            Ok(())
+        };
+        Spool::start("test", dropped, write).unwrap()
+    }
+
     /// As many bytes as have room are kept, in however few pieces they come.
     #[test]
     fn what_has_no_room_is_lost_and_counted() {
-        let (_held, blocked) = mpsc::channel::<()>();
-        let spool = Spool::start("test", &DROPPED_BY_FILE, move |_| {
-            // Ends when the test does.
-            let _never = blocked.recv();
-            Ok(())
-        });
-        let spool = spool.unwrap();
+        let (_held, blocked) = mpsc::channel();
+        let spool = standing_still(&DROPPED_BY_FILE, blocked);
         let lines = || b"a\n".repeat(ROOM / 4);
         let before = DROPPED_BY_FILE.value();
         (0..2).for_each(|_| spool.put(lines()));
@@ -140,13 +144,8 @@ mod tests {
     /// A pipe that nobody reads: whoever writes goes on, and what is lost is counted.
     #[test]
     fn a_sink_that_stands_still_stops_nobody_and_losses_are_counted() {
-        let (_held, blocked) = mpsc::channel::<()>();
-        let spool = Spool::start("test", &DROPPED_BY_LOG, move |_| {
-            // Ends when the test does.
-            let _never = blocked.recv();
-            Ok(())
-        });
-        let spool = spool.unwrap();
+        let (_held, blocked) = mpsc::channel();
+        let spool = standing_still(&DROPPED_BY_LOG, blocked);
         let before = DROPPED_BY_LOG.value();
         let extra = 10;
         (0..WAITING + 1 + extra).for_each(|_| spool.put(b"a\nb\n".to_vec()));

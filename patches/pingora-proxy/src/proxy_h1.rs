@@ -298,9 +298,9 @@ where
         self.inner
             .request_body_filter(session, &mut body, true, ctx)
             .await?;
+        client_session.hand_over_what_is_read();
         // A complete answer can be forwarded although the request was not sent in full, but the connection cannot be
         // used again then.
-        client_session.hand_over_what_is_read();
         let mut send_error = send_body_to1(client_session, Some(HttpTask::Body(body, true)))
             .await
             .err();

@@ -41,7 +41,7 @@ pub fn see_trace(telemetry: &Telemetry, exchange: &mut Exchange, headers: &Heade
 pub fn pass_trace_on(exchange: &Exchange, headers: &mut HeaderMap) {
     let Some(context) = exchange.notes.trace.and_then(|trace| trace.for_upstream()) else { return };
     if !exchange.notes.traced {
-        headers.remove("tracestate");
+        headers.remove(TRACESTATE);
     }
     if let Ok(context) = HeaderValue::try_from(context.to_string()) {
         headers.insert(TRACEPARENT, context);
@@ -125,4 +125,7 @@ fn short(path: &str) -> Box<str> {
 }
 
 const LONGEST_PATH: usize = 512;
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// Where a request stands in a trace (W3C Trace Context).
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// What tracing systems add to it.
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");

@@ -16,11 +16,11 @@ use super::{
     target::Target,
 };
 use crate::proxy::{
-    access,
+    access::{self, TRACEPARENT, TRACESTATE},
     exchange::Exchange,
     failure::Failure,
     limits::{self, ReadError},
-    underway::{KeptBody, Underway},
+    underway::{KeptBody, MCP_METHOD, Underway},
 };
 
 /// Rewrites the head of a relayed request for the upstream of `exchange`.
@@ -189,10 +189,7 @@ pub async fn keep_body(
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 /// The header by which a request is found in logs, ours and the upstream's.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const MCP_NAME: HeaderName = HeaderName::from_static("mcp-name");
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 
 /// The largest body that takes no room of its own: as much as one read gives.

@@ -383,6 +383,7 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
+/// What a request asks for, repeated in its headers (MCP 2026-07-28).
+pub const MCP_METHOD: HeaderName = HeaderName::from_static("mcp-method");
 const SHARDS: usize = 16;
 const ASKED_AT_ONCE: usize = 500;
