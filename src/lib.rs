@@ -14,6 +14,7 @@ pub mod identity;
 pub mod interaction;
 pub mod mcp;
 pub mod oauth;
+pub mod octets;
 pub mod outbound;
 pub mod pages;
 pub mod pins;

@@ -3,6 +3,8 @@
 use http::{HeaderMap, header};
 use thiserror::Error;
 
+use crate::octets;
+
 /// Why a request carries no bearer token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Error {
@@ -41,8 +43,7 @@ pub fn token(headers: &HeaderMap) -> Result<&str, Error> {
 pub(super) fn is_token68(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/');
-    // Without an end at the first that is not, so that many are compared at once.
-    !body.is_empty() && body.bytes().fold(true, |so_far, byte| so_far & allowed(byte))
+    !body.is_empty() && octets::are_all(body.as_bytes(), allowed)
 }
 
 /// How long a token may be; ours have 46 characters.

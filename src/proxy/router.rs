@@ -6,7 +6,10 @@ use http::Method;
 use pingora::proxy::Session;
 
 use super::{Endpoints, failure::Failure};
-use crate::routes::{Route, Routes};
+use crate::{
+    octets,
+    routes::{Route, Routes},
+};
 
 /// What a request is for.
 #[derive(Debug, Clone)]
@@ -43,9 +46,8 @@ fn check_method(method: &Method, refuses_writes: impl FnOnce() -> bool) -> Resul
 }
 
 fn check_target(target: &[u8]) -> Result<(), Failure> {
-    let strange = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'#' | b'\\');
-    // Without an end at the first one, so that many are compared at once.
-    if target.iter().fold(false, |so_far, byte| so_far | strange(*byte)) { Err(Failure::BadTarget) } else { Ok(()) }
+    let ordinary = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'#' | b'\\');
+    if octets::are_all(target, ordinary) { Ok(()) } else { Err(Failure::BadTarget) }
 }
 
 /// The second word of the request line; parsed targets have lost their fragment.

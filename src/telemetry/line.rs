@@ -8,7 +8,7 @@ use super::{
     Format,
     event::{Event, Fields},
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, octets};
 
 /// Appends the line of an event.
 pub(super) fn write(event: &Event<'_>, at: Timestamp, format: Format, line: &mut Vec<u8>) {
@@ -74,8 +74,7 @@ impl Fields for Pretty<'_> {
 /// A JSON string.
 fn quoted(text: &str, line: &mut Vec<u8>) {
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\';
-    // All of them, so that many are compared at once.
-    if text.bytes().fold(true, |so_far, byte| so_far & plain(byte)) {
+    if octets::are_all(text.as_bytes(), plain) {
         line.push(b'"');
         line.extend_from_slice(text.as_bytes());
         line.push(b'"');
