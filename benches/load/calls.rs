@@ -117,6 +117,21 @@ async fn check(variant: &Variant<'_>, authorizes: bool) {
     let text = String::from_utf8_lossy(&answer);
     assert_eq!(status, 200, "{}: {text}", variant.name);
     assert_eq!(text.contains(UPSTREAM_TOKEN), authorizes, "{}: {text}", variant.name);
+    if authorizes {
+        let (status, _) = Connection::open(variant.address).await.exchange(&with_another_token(&variant.request)).await;
+        assert_eq!(status, 401, "{}: a token that it does not know", variant.name);
+    }
+}
+
+/// The request with one character of its token changed.
+fn with_another_token(request: &[u8]) -> Vec<u8> {
+    let field = b"Authorization: Bearer ";
+    let start = request.windows(field.len()).position(|window| window == field).unwrap() + field.len();
+    let length = request[start..].iter().position(|byte| *byte == b'\r').unwrap();
+    let mut request = request.to_vec();
+    let changed = &mut request[start + length - 10];
+    *changed = if *changed == b'A' { b'B' } else { b'A' };
+    request
 }
 
 async fn run(plan: &Plan, report: &mut Report, title: &str, variants: &mut Vec<Variant<'_>>) {

@@ -200,14 +200,23 @@ pub async fn closed_loop(
     Load { answers: answers.get() - before, time: started.elapsed() }
 }
 
-/// Sends `per_second` requests at fixed times, whatever becomes of them, and returns how long each took from then on.
-pub async fn open_loop(address: SocketAddr, request: Vec<u8>, per_second: u32, window: Duration) -> Vec<Duration> {
+/// Sends `per_second` requests at fixed times, whatever becomes of them, and returns how long each took from then on; those
+/// of `warm_up` do not count.
+pub async fn open_loop(
+    address: SocketAddr,
+    request: Vec<u8>,
+    per_second: u32,
+    warm_up: Duration,
+    window: Duration,
+) -> Vec<Duration> {
     let request: Rc<[u8]> = request.into();
     let idle: Rc<RefCell<Vec<Connection>>> = Rc::default();
     let latencies: Rc<RefCell<Vec<Duration>>> = Rc::default();
     let mut workers = JoinSet::new();
     let (started, step) = (Instant::now(), Duration::from_secs(1) / per_second);
-    for number in 0..u32::try_from(window.as_millis()).unwrap() * per_second / 1000 {
+    let within = |time: Duration| u32::try_from(time.as_millis()).unwrap() * per_second / 1000;
+    let first = within(warm_up);
+    for number in 0..within(warm_up + window) {
         let due = started + step * number;
         sleep_until(due).await;
         let now = Instant::now();
@@ -228,16 +237,15 @@ pub async fn open_loop(address: SocketAddr, request: Vec<u8>, per_second: u32, w
             assert_eq!(status, 200);
             connection.buffer.drain(..end);
             idle.borrow_mut().push(connection);
-            latencies.borrow_mut().push(took);
+            if number >= first {
+                latencies.borrow_mut().push(took);
+            }
         });
     }
     while let Some(ended) = workers.join_next().await {
         ended.unwrap();
     }
-    let mut latencies = latencies.borrow().clone();
-    // The first few open connections.
-    latencies.drain(..latencies.len().min(100));
-    latencies
+    latencies.take()
 }
 
 /// Lets workers run; fails with the first that does.

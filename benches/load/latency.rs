@@ -9,10 +9,12 @@ use super::{
     peers,
     plan::Plan,
     report::{Report, median},
+    undisturbed::Undisturbed,
 };
 
 /// Measures latency at fixed times of sending, and what each proxy adds to it.
 pub async fn measure(plan: &Plan, report: &mut Report) {
+    let undisturbed = Undisturbed::begin(plan);
     let (_stub, stub) = calls::stub();
     let bare = peers::pingora(plan, stub, "/call");
     let installed = if plan.has_peers() { peers::installed(stub) } else { Vec::new() };
@@ -22,11 +24,13 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
     targets.extend(installed.iter().map(|peer| (peer.name.clone(), peer.target.clone())));
     targets.push(("Sallyport, connection of a person".to_owned(), gateway.target("one")));
 
-    let window = if plan.quick { Duration::from_millis(500) } else { Duration::from_secs(3) };
+    targets.retain(|(name, _)| name == "direct" || plan.wants(name));
+
+    let [warm_up, window] = if plan.quick { [100, 400] } else { [1000, 3000] }.map(Duration::from_millis);
     let mut rounds: Vec<Vec<(f64, f64)>> = vec![Vec::new(); targets.len()];
     for _ in 0..plan.rounds {
         for ((_, target), rounds) in targets.iter().zip(&mut rounds) {
-            let latencies = open_loop(target.address, target.call(), PER_SECOND, window).await;
+            let latencies = open_loop(target.address, target.call(), PER_SECOND, warm_up, window).await;
             let (middle, upper) = quantiles(latencies, 0.99);
             rounds.push((middle.as_secs_f64() * 1e6, upper.as_secs_f64() * 1e6));
         }
@@ -44,7 +48,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
             (name.clone(), figures)
         })
         .collect();
-    let title = format!("latency of tools/call, open loop, {PER_SECOND}/s, microseconds");
+    let title = format!("latency of tools/call, open loop, {PER_SECOND}/s, microseconds; {}", undisturbed.describe());
     report.table(&title, &["variant", "p50", "p99", "added p50", "added p99"], &rows);
 }
 

@@ -30,6 +30,7 @@ mod starts;
 mod streams;
 mod stub;
 mod tokens;
+mod undisturbed;
 
 #[path = "../../tests/support/free_address.rs"]
 mod free_address;
@@ -46,6 +47,7 @@ fn main() {
         Some("role:pinned") => process::run_pinned(arguments),
         Some("role:stub") => stub::run(&arguments.next().unwrap()),
         Some("role:relay") => relay::run(arguments),
+        Some("role:awake") => undisturbed::stay_awake(&arguments.next().unwrap()),
         _ => bench(&Plan::from_arguments()),
     }
 }

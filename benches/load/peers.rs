@@ -72,9 +72,30 @@ pub fn installed(stub: SocketAddr) -> Vec<Peer> {
              http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify(\"HS256\",\"{SECRET}\") -m int 1 }}\n\
              http-request set-header Authorization \"Bearer {UPSTREAM_TOKEN}\"\n"
         );
-        let mut peer = haproxy(stub, "HAProxy, HS256 JWT", &jwt, true);
-        peer.target.token = hs256();
-        peers.push(peer);
+        // The rules of HAProxy's own guide, and the credential of whom the token is for.
+        let whole = format!(
+            "http-request set-var(txn.bearer) http_auth_bearer\n\
+             http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_header_query('$.alg') -m str HS256 }}\n\
+             http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.iss') -m str {ISSUER} }}\n\
+             http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_payload_query('$.aud') -m str {AUDIENCE} }}\n\
+             http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify(\"HS256\",\"{SECRET}\") -m int 1 }}\n\
+             http-request set-var(txn.exp) var(txn.bearer),jwt_payload_query('$.exp','int')\n\
+             http-request set-var(txn.now) date()\n\
+             http-request deny deny_status 401 if {{ var(txn.exp),sub(txn.now) -m int lt 0 }}\n\
+             http-request set-var(txn.credential) var(txn.bearer),jwt_payload_query('$.sub'),map_str({{directory}}/tokens.map)\n\
+             http-request deny deny_status 403 unless {{ var(txn.credential) -m found }}\n\
+             http-request set-header Authorization \"Bearer %[var(txn.credential)]\"\n"
+        );
+        let log = "log stdout format raw local0\n option httplog\n";
+        for (name, rules) in [
+            ("HAProxy, HS256 JWT", &jwt),
+            ("HAProxy, HS256 JWT, its claims, credential of a person", &whole),
+            ("HAProxy, HS256 JWT, its claims, credential of a person, log", &format!("{log}{whole}")),
+        ] {
+            let mut peer = haproxy(stub, name, rules, true);
+            peer.target.token = hs256();
+            peers.push(peer);
+        }
     }
     if let Ok(command) = std::env::var("SALLYPORT_BENCH_PEER") {
         peers.push(other(stub, &command));
@@ -109,7 +130,11 @@ fn nginx(stub: SocketAddr) -> Peer {
 fn haproxy(stub: SocketAddr, name: &str, rules: &str, authorizes: bool) -> Peer {
     let address = free_address();
     let directory = TempDir::new().unwrap();
-    std::fs::write(directory.path().join("tokens.map"), format!("{TOKEN} {UPSTREAM_TOKEN}\n")).unwrap();
+    std::fs::write(
+        directory.path().join("tokens.map"),
+        format!("{TOKEN} {UPSTREAM_TOKEN}\n{SUBJECT} {UPSTREAM_TOKEN}\n"),
+    )
+    .unwrap();
     let rules = rules.replace("{directory}", directory.path().to_str().unwrap());
     let text = format!(
         "global\n nbthread 1\n maxconn 9000\ndefaults\n mode http\n timeout connect 5s\n timeout client 1h\n timeout server 1h\n\
@@ -148,7 +173,7 @@ fn peer(name: &str, address: SocketAddr, command: &[String], directory: TempDir,
 fn hs256() -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     let claims = serde_json::json!({
-        "iss": "https://login.example.com", "sub": "ada", "aud": "http://127.0.0.1/call", "scope": "mcp:tools",
+        "iss": ISSUER, "sub": SUBJECT, "aud": AUDIENCE, "scope": "mcp:tools",
         "exp": (now + Duration::from_secs(8 * 3600)).as_secs(),
     });
     let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#);
@@ -158,4 +183,7 @@ fn hs256() -> String {
 }
 
 const TOKEN: &str = "at_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
+const ISSUER: &str = "https://login.example.com";
+const SUBJECT: &str = "ada";
+const AUDIENCE: &str = "http://127.0.0.1/call";
 const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes-for-hs256";

@@ -79,7 +79,8 @@ impl Process {
         Self::spawn(Command::new(this).arg("role:pinned").args(command).envs(environment.iter().copied()))
     }
 
-    fn spawn(command: &mut Command) -> Self {
+    /// Starts what a command says, on the core that this process is on.
+    pub fn spawn(command: &mut Command) -> Self {
         let log = std::env::var_os("SALLYPORT_BENCH_LOG").is_some();
         let sink = || if log { Stdio::inherit() } else { Stdio::null() };
         Self { child: command.stdin(Stdio::null()).stdout(sink()).stderr(sink()).spawn().unwrap() }

@@ -13,6 +13,7 @@ use super::{
     process::{self, Process},
     report::{MIB, Report, median},
     stub,
+    undisturbed::Undisturbed,
 };
 
 /// Measures throughput, lateness and memory of streams.
@@ -85,6 +86,7 @@ async fn flood(process: Option<&Process>, target: &Target, window: Duration) -> 
 }
 
 async fn lateness(plan: &Plan, report: &mut Report) {
+    let undisturbed = Undisturbed::begin(plan);
     let (_stub, stub) = calls::stub();
     let bare = peers::pingora(plan, stub, "/paced");
     let gateway =
@@ -95,10 +97,11 @@ async fn lateness(plan: &Plan, report: &mut Report) {
         (bare.name.clone(), bare.target.clone()),
         ("Sallyport, connection of a person".to_owned(), gateway.target("paced")),
     ];
+    let warm_up = Duration::from_millis(if plan.quick { 100 } else { 1000 });
     let mut rounds: Vec<Vec<(f64, f64)>> = vec![Vec::new(); variants.len()];
     for _ in 0..plan.rounds {
         for ((_, target), rounds) in variants.iter().zip(&mut rounds) {
-            let (middle, upper) = quantiles(delays(target, plan.size(50, 8), plan.window).await, 0.99);
+            let (middle, upper) = quantiles(delays(target, plan.size(50, 8), warm_up, plan.window).await, 0.99);
             rounds.push((middle.as_secs_f64() * 1e6, upper.as_secs_f64() * 1e6));
         }
     }
@@ -114,12 +117,17 @@ async fn lateness(plan: &Plan, report: &mut Report) {
             (name.clone(), vec![all(|both| both.0), all(|both| both.1), added(|both| both.0), added(|both| both.1)])
         })
         .collect();
-    let title = format!("delay of events, {} streams, one event each {:?}, microseconds", plan.size(50, 8), stub::PACE);
+    let title = format!(
+        "delay of events, {} streams, one event each {:?}, microseconds; {}",
+        plan.size(50, 8),
+        stub::PACE,
+        undisturbed.describe()
+    );
     report.table(&title, &["variant", "p50", "p99", "added p50", "added p99"], &rows);
 }
 
 /// How long after it was sent each event arrived.
-async fn delays(target: &Target, streams: usize, window: Duration) -> Vec<Duration> {
+async fn delays(target: &Target, streams: usize, warm_up: Duration, window: Duration) -> Vec<Duration> {
     let delays: Rc<std::cell::RefCell<Vec<Duration>>> = Rc::default();
     let mut workers = JoinSet::new();
     for _ in 0..streams {
@@ -140,7 +148,7 @@ async fn delays(target: &Target, streams: usize, window: Duration) -> Vec<Durati
             }
         });
     }
-    run_for(&mut workers, Duration::from_millis(300)).await;
+    run_for(&mut workers, warm_up).await;
     delays.borrow_mut().clear();
     run_for(&mut workers, window).await;
     delays.take()

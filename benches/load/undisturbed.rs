@@ -1,0 +1,65 @@
+//! Keeps the rest of the machine out of what is timed.
+
+use std::process::{Command, Stdio};
+
+use super::{
+    plan::Plan,
+    process::{Core, Process},
+    published,
+};
+
+/// While it lives, this process and the children it starts go before all others (`SCHED_FIFO`), and no core falls asleep:
+/// a task of no importance (`SCHED_IDLE`) keeps each of them busy.
+///
+/// What a program takes from a core for some milliseconds, or a virtual machine to wake one, is told from what a proxy takes
+/// in this way only. It wants `chrt` and its permission; without them nothing changes.
+pub struct Undisturbed {
+    awake: Vec<Process>,
+}
+
+impl Undisturbed {
+    /// From now on.
+    pub fn begin(plan: &Plan) -> Self {
+        if !plan.quick {
+            // It may have to be built, which is nothing to be first in line for.
+            published::relay();
+        }
+        if !chrt(&["--fifo", "--pid", "5", &std::process::id().to_string()]) {
+            return Self { awake: Vec::new() };
+        }
+        let this = std::env::current_exe().unwrap();
+        let keep_awake = |core| {
+            Process::spawn(Command::new("chrt").args(["--idle", "0"]).arg(&this).arg("role:awake").arg(match core {
+                Core::Proxy => "proxy",
+                Core::Load => "load",
+            }))
+        };
+        Self { awake: [Core::Proxy, Core::Load].map(keep_awake).into() }
+    }
+
+    /// How it is, for the title of a table.
+    pub fn describe(&self) -> &'static str {
+        if self.awake.is_empty() { "as the machine is" } else { "undisturbed, no core asleep" }
+    }
+}
+
+impl Drop for Undisturbed {
+    fn drop(&mut self) {
+        if !self.awake.is_empty() {
+            let _was_allowed_before = chrt(&["--other", "--pid", "0", &std::process::id().to_string()]);
+        }
+    }
+}
+
+/// Keeps one core busy until killed.
+pub fn stay_awake(core: &str) -> ! {
+    super::process::pin(if core == "proxy" { Core::Proxy } else { Core::Load });
+    loop {
+        std::hint::spin_loop();
+    }
+}
+
+fn chrt(arguments: &[&str]) -> bool {
+    let chrt = Command::new("chrt").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    chrt.is_ok_and(|status| status.success())
+}
