@@ -5,6 +5,7 @@ use std::{cell::RefCell, net::SocketAddr, rc::Rc, time::Duration};
 use serde_json::json;
 
 use super::{
+    agentgateway,
     client::{Connection, Target, closed_loop},
     free_address::free_address,
     gateway::{Credential, Gateway, Prepared, Route, UPSTREAM_TOKEN},
@@ -74,6 +75,20 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
     lists.push(list("Sallyport, filter, JSON", Some(&gateway.process), &gateway.target("list-filter")));
     lists.push(list("Sallyport, filter, SSE", Some(&gateway.process), &gateway.target("list-sse-filter")));
     run(plan, report, "tools/list of 100 tools, 60 KiB", &mut lists).await;
+
+    // By themselves, since they use some of the core also while others are measured.
+    let agentgateways = if plan.has_peers() { agentgateway::installed(stub).await } else { Vec::new() };
+    if agentgateways.is_empty() {
+        return;
+    }
+    let mut calls = vec![of_peer(&bare)];
+    for (peer, call) in &agentgateways {
+        let call = Variant { request: call.clone(), ..of_peer(peer) };
+        check(&call, true).await;
+        calls.push(call);
+    }
+    calls.push(of_gateway("Sallyport, connection of a person", &gateway, "connection"));
+    run(plan, report, "tools/call beside agentgateway", &mut calls).await;
 }
 
 fn routes() -> Vec<Route> {

@@ -53,7 +53,8 @@ impl Target {
         self.post(br#"{"jsonrpc":"2.0","id":1,"method":"tools/list","params":{}}"#)
     }
 
-    fn post(&self, body: &[u8]) -> Vec<u8> {
+    /// A message of MCP.
+    pub fn post(&self, body: &[u8]) -> Vec<u8> {
         let Self { address, path, token } = self;
         let mut request = format!(
             "POST {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\nContent-Type: application/json\r\n\

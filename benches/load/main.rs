@@ -13,10 +13,12 @@
     reason = "a benchmark talks to a terminal and may fall over; its counts are far below 2^52"
 )]
 
+mod agentgateway;
 mod calls;
 mod client;
 mod gateway;
 mod growth;
+mod jwt;
 mod latency;
 mod peers;
 mod plan;

@@ -1,15 +1,14 @@
 //! Other proxies, where they are installed, with the same work.
 
-use std::{net::SocketAddr, process::Command, time::Duration};
+use std::net::SocketAddr;
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use ring::hmac;
 use tempfile::TempDir;
 
 use super::{
     client::Target,
     free_address::free_address,
     gateway::UPSTREAM_TOKEN,
+    jwt::{AUDIENCE, ISSUER, SECRET, SUBJECT, hs256},
     plan::Plan,
     process::{self, Core, Process},
     published,
@@ -57,10 +56,10 @@ pub fn merged(stub: SocketAddr, path: &str) -> Peer {
 /// Those that are on the `PATH`, and the one that `SALLYPORT_BENCH_PEER` starts.
 pub fn installed(stub: SocketAddr) -> Vec<Peer> {
     let mut peers = Vec::new();
-    if installed_program("nginx") {
+    if is_installed("nginx") {
         peers.push(nginx(stub));
     }
-    if installed_program("haproxy") {
+    if is_installed("haproxy") {
         peers.push(haproxy(stub, "HAProxy, relay", "", false));
         let opaque = "http-request set-var(txn.credential) req.hdr(Authorization),regsub(\"^Bearer \",\"\"),map_str({directory}/tokens.map)\n\
              http-request deny deny_status 401 unless { var(txn.credential) -m found }\n\
@@ -103,8 +102,9 @@ pub fn installed(stub: SocketAddr) -> Vec<Peer> {
     peers
 }
 
-fn installed_program(name: &str) -> bool {
-    Command::new(name).arg("-v").output().is_ok_and(|output| output.status.success())
+/// Whether a program of this name is on the `PATH`.
+pub fn is_installed(name: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|place| place.join(name).is_file()))
 }
 
 fn nginx(stub: SocketAddr) -> Peer {
@@ -124,7 +124,7 @@ fn nginx(stub: SocketAddr) -> Peer {
     std::fs::write(&config, text).unwrap();
     let command =
         ["nginx", "-p", directory.path().to_str().unwrap(), "-c", config.to_str().unwrap()].map(str::to_owned);
-    peer("nginx, relay", address, &command, directory, false)
+    start("nginx, relay", address, &command, directory, false)
 }
 
 fn haproxy(stub: SocketAddr, name: &str, rules: &str, authorizes: bool) -> Peer {
@@ -144,7 +144,7 @@ fn haproxy(stub: SocketAddr, name: &str, rules: &str, authorizes: bool) -> Peer 
     let config = directory.path().join("haproxy.cfg");
     std::fs::write(&config, text).unwrap();
     let command = ["haproxy", "-db", "-f", config.to_str().unwrap()].map(str::to_owned);
-    peer(name, address, &command, directory, authorizes)
+    start(name, address, &command, directory, authorizes)
 }
 
 /// Any other proxy: a command line that listens at `$LISTEN`, relays to `$UPSTREAM`, and takes `$TOKEN`.
@@ -161,7 +161,8 @@ fn other(stub: SocketAddr, command: &str) -> Peer {
     Peer { name, process, target: Target { address, path, token }, authorizes: false, _directory: None }
 }
 
-fn peer(name: &str, address: SocketAddr, command: &[String], directory: TempDir, authorizes: bool) -> Peer {
+/// Starts a proxy and waits until it listens.
+pub fn start(name: &str, address: SocketAddr, command: &[String], directory: TempDir, authorizes: bool) -> Peer {
     let command: Vec<&str> = command.iter().map(String::as_str).collect();
     let process = Process::program(&command, &[]);
     process::wait_for(address);
@@ -169,21 +170,4 @@ fn peer(name: &str, address: SocketAddr, command: &[String], directory: TempDir,
     Peer { name: name.to_owned(), process, target, authorizes, _directory: Some(directory) }
 }
 
-/// A JWT that `HAProxy` verifies.
-fn hs256() -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    let claims = serde_json::json!({
-        "iss": ISSUER, "sub": SUBJECT, "aud": AUDIENCE, "scope": "mcp:tools",
-        "exp": (now + Duration::from_secs(8 * 3600)).as_secs(),
-    });
-    let header = URL_SAFE_NO_PAD.encode(br#"{"alg":"HS256","typ":"JWT"}"#);
-    let message = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let signature = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes()), message.as_bytes());
-    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
-}
-
 const TOKEN: &str = "at_0123456789abcdefghijklmnopqrstuvwxyzABCDEFG";
-const ISSUER: &str = "https://login.example.com";
-const SUBJECT: &str = "ada";
-const AUDIENCE: &str = "http://127.0.0.1/call";
-const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes-for-hs256";

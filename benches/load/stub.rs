@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -68,12 +69,38 @@ async fn serve(mut stream: TcpStream, list: &'static [u8]) {
                 chunk(&mut answer, &[b"event: message\ndata: ", list, b"\n\n"].concat());
                 answer.extend_from_slice(b"0\r\n\r\n");
             }
+            b"/mcp" => answer_mcp(&mut answer, &buffer[..head], &buffer[head..total]),
             _ => json(&mut answer, &call_answer(header(&buffer[..head], b"authorization"))),
         }
         if stream.write_all(&answer).await.is_err() {
             return;
         }
         buffer.drain(..total);
+    }
+}
+
+/// For gateways that are clients of MCP: opens a session, takes what wants no answer, and answers a call under its id.
+fn answer_mcp(answer: &mut Vec<u8>, head: &[u8], body: &[u8]) {
+    let message: Value = serde_json::from_slice(body).unwrap_or_default();
+    match message["method"].as_str() {
+        _ if !head.starts_with(b"POST") => {
+            answer.extend_from_slice(b"HTTP/1.1 405 Method Not Allowed\r\nContent-Length: 0\r\n\r\n");
+        }
+        Some("initialize") => {
+            let result = json!({
+                "protocolVersion": message["params"]["protocolVersion"], "capabilities": {"tools": {}},
+                "serverInfo": {"name": "stub", "version": "1"},
+            });
+            json(answer, json!({"jsonrpc": "2.0", "id": message["id"], "result": result}).to_string().as_bytes());
+        }
+        _ if message["id"].is_null() => {
+            answer.extend_from_slice(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n");
+        }
+        _ => {
+            let mut result: Value = serde_json::from_slice(&call_answer(header(head, b"authorization"))).unwrap();
+            result["id"] = message["id"].clone();
+            json(answer, result.to_string().as_bytes());
+        }
     }
 }
 
