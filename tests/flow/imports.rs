@@ -9,11 +9,12 @@ use std::{
 /// Every module with those that it may import.
 const LAYERS: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("octets", &[]),
     ("crypto", &[]),
     ("mcp", &[]),
     ("routes", &[]),
-    ("telemetry", &["clock", "routes", "store"]),
-    ("oauth", &["crypto"]),
+    ("telemetry", &["clock", "octets", "routes", "store"]),
+    ("oauth", &["crypto", "octets"]),
     ("web", &["crypto"]),
     ("pages", &["oauth"]),
     ("outbound", &["clock"]),
@@ -39,7 +40,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
         ],
     ),
-    ("resource_server", &["routes", "store", "telemetry", "web", "oauth", "crypto", "clock"]),
+    ("resource_server", &["routes", "store", "telemetry", "web", "oauth", "crypto", "clock", "octets"]),
     ("registry", &["routes", "web", "oauth", "clock"]),
     ("pins", &["store", "mcp", "crypto"]),
     ("policy", &["pins", "resource_server", "routes", "mcp", "oauth"]),
@@ -76,6 +77,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "oauth",
             "crypto",
             "clock",
+            "octets",
         ],
     ),
 ];
