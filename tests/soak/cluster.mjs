@@ -87,7 +87,7 @@ export class Replica {
     const script = spawn('bash', [UPGRADE, this.file], { ...this.upgrading, stdio: ['ignore', log, log] });
     closeSync(log);
     const code = await new Promise((resolve) => script.on('exit', resolve).on('error', resolve));
-    if (code !== 0) throw new Error(`${UPGRADE} ended with ${code}: ${readFileSync(this.log, 'utf8').slice(-2000)}`);
+    if (code !== 0) throw new Error(`${UPGRADE} ended with ${code}: ${lastOf(this.log)}`);
     this.pid = Number(readFileSync(this.pidFile, 'utf8'));
     process.on('exit', () => this.runs() && process.kill(this.pid, 'SIGKILL'));
     return this.child.ended;
@@ -108,7 +108,7 @@ export class Replica {
     process.kill(this.pid, 'SIGTERM');
     for (const until = performance.now() + ms; this.runs() && performance.now() < until;) await pause(50);
     if (this.runs()) return 'still running';
-    return readFileSync(this.log, 'utf8').trimEnd().split('\n').at(-1).includes('mcp_gateway_stopped') ? 0 : 'no word';
+    return lastOf(this.log).trimEnd().split('\n').at(-1).includes('mcp_gateway_stopped') ? 0 : 'no word';
   }
 
   /** Resident memory in KiB, and open file descriptors. */
@@ -122,5 +122,8 @@ export class Replica {
     }
   }
 }
+
+/** The last 2 KB of a log, which is longer than a string can be after some hours. */
+const lastOf = (file) => execFileSync('tail', ['-c', '2000', file], { encoding: 'utf8' });
 
 export const newKey = () => randomBytes(32).toString('base64');

@@ -6,9 +6,10 @@
 // Ends with 0 if no grant and no connection was lost, no answer was for somebody else, every stream came back, and memory
 // stayed flat; what it counted is the last line, as JSON. KEEP_SCRATCH=1 keeps the logs.
 import http from 'node:http';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createReadStream, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { createInterface } from 'node:readline';
 import { setTimeout as pause } from 'node:timers/promises';
 import { args } from '../clients/lib/args.mjs';
 import { RoundRobin } from '../clients/lib/round-robin.mjs';
@@ -166,7 +167,10 @@ const memory = replicas.map((_, index) => growth(index));
 memory.forEach((one, index) => {
   if (one && one.late > one.early * GROWTH.factor + GROWTH.slackKiB) ctx.fault('memory', `replica ${index} grew from ${one.early} to ${one.late} KiB`);
 });
-const errors = replicas.flatMap(({ log }) => readFileSync(log, 'utf8').split('\n').filter((line) => /panicked|"level":"ERROR"/.test(line)));
+const errors = [];
+for (const { log } of replicas) {
+  for await (const line of createInterface({ input: createReadStream(log) })) if (/panicked|"level":"ERROR"/.test(line)) errors.push(line);
+}
 if (errors.some((line) => line.includes('panicked'))) ctx.fault('panic', errors.find((line) => line.includes('panicked')));
 
 ctx.agent.destroy();
