@@ -23,7 +23,6 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
     let mut targets = vec![("direct".to_owned(), direct), (bare.name.clone(), bare.target.clone())];
     targets.extend(installed.iter().map(|peer| (peer.name.clone(), peer.target.clone())));
     targets.push(("Sallyport, connection of a person".to_owned(), gateway.target("one")));
-
     targets.retain(|(name, _)| name == "direct" || plan.wants(name));
 
     let [warm_up, window] = if plan.quick { [100, 400] } else { [1000, 3000] }.map(Duration::from_millis);

@@ -106,8 +106,8 @@ fn answer_mcp(answer: &mut Vec<u8>, head: &[u8], body: &[u8]) {
 
 /// Events until the client goes: none at all, as many as go, or one in four milliseconds that says when it was sent.
 ///
-/// As many as go are written [`AT_ONCE`] at a time: with a system call for each the stub is what is measured, since every
-/// proxy takes them faster than one core sends them.
+/// As many as go are written [`AT_ONCE`] at a time: with a system call for each the stub is what is measured, since any
+/// proxy but the bare relay takes them faster than one core sends them.
 async fn stream_events(mut stream: TcpStream, path: &[u8]) {
     if stream.write_all(SSE_HEAD).await.is_err() {
         return;
