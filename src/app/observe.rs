@@ -29,7 +29,7 @@ pub(super) fn start(config: &Config, clock: &Clock) -> anyhow::Result<Arc<Teleme
     });
     let settings = Settings {
         clock: clock.clone(),
-        log: log::events().map(|format| (format, Box::new(log::write) as _)),
+        log: log::events().map(|format| (format, Box::new(log::take) as _)),
         file,
         otlp: config.telemetry.otlp.as_ref().map(|otlp| Otlp { trace_percent: otlp.trace_percent }),
         usage: true,

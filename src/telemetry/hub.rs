@@ -27,8 +27,8 @@ use crate::{
     store::Usage,
 };
 
-/// Takes finished lines.
-pub type Output = Box<dyn Fn(Vec<u8>) + Send>;
+/// Takes finished lines out of a buffer.
+pub type Output = Box<dyn Fn(&mut Vec<u8>) + Send>;
 
 /// Where events go.
 #[derive(Default)]
@@ -229,7 +229,7 @@ impl Worker {
         let (now, instant) = (self.clock.now(), Instant::now());
         let at = |then: Instant| Moment::of(now, instant.saturating_duration_since(then));
         // What comes in meanwhile waits for the next round, so that this one ends.
-        for _ in 0..queue.len() {
+        for turn in 1..=queue.len() {
             match queue.pop() {
                 None => break,
                 Some(Entry::Invoked(invoked)) => self.write(&Event::Invoked(&invoked), at(invoked.at)),
@@ -239,6 +239,10 @@ impl Worker {
                     }
                     self.ended(&exchange, at(exchange.started + exchange.latency));
                 }
+            }
+            if turn % AT_A_TIME == 0 {
+                // A worker may wait for this core, and what it has to do is waited for by somebody.
+                thread::yield_now();
             }
         }
         while let Some(note) = notes::take() {
@@ -280,22 +284,16 @@ impl Worker {
     }
 
     fn hand_over(&mut self) {
-        if let (Some((_, output)), Some(lines)) = (&self.log, taken(&mut self.lines)) {
-            output(lines);
+        if let Some((_, output)) = &self.log {
+            output(&mut self.lines);
         }
-        if let (Some(file), Some(lines)) = (&self.file, taken(&mut self.file_lines)) {
-            file.put(lines);
+        if let Some(file) = &self.file {
+            file.take(&mut self.file_lines);
         }
         if let Some(otlp) = &mut self.otlp {
             otlp.hand_over(false);
         }
     }
-}
-
-/// The lines so far. The next ones are likely to be about as many, and get their room at once.
-fn taken(lines: &mut Vec<u8>) -> Option<Vec<u8>> {
-    let room = lines.len() + lines.len() / 8;
-    (!lines.is_empty()).then(|| std::mem::replace(lines, Vec::with_capacity(room)))
 }
 
 /// A moment in nanoseconds since 1970.
@@ -318,6 +316,8 @@ impl Moment {
 const WAITING: usize = 8192;
 /// After how many of them the thread is woken.
 const MANY: usize = 1024;
+/// How many are written before others get the core.
+const AT_A_TIME: usize = 16;
 /// How often they are looked after otherwise.
 const EVERY: Duration = Duration::from_millis(50);
 /// How many bytes of lines are written at once.

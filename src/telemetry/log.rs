@@ -87,14 +87,15 @@ pub fn events() -> Option<Format> {
     LOG.get()?.events
 }
 
-/// Writes lines that are already formatted.
-pub fn write(lines: Vec<u8>) {
+/// Takes all of these lines, which are already formatted, and leaves an empty buffer.
+pub fn take(lines: &mut Vec<u8>) {
     let Some(log) = LOG.get() else {
         // Nobody is left to tell when standard error is closed.
-        drop(io::stderr().write_all(&lines));
+        drop(io::stderr().write_all(lines));
+        lines.clear();
         return;
     };
-    log.spool.put(lines);
+    log.spool.take(lines);
 }
 
 /// Waits until everything so far is written, but not for long.
@@ -122,7 +123,10 @@ impl<'w> MakeWriter<'w> for Lines {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        write(line.to_vec());
+        match LOG.get() {
+            Some(log) => log.spool.put(line.to_vec()),
+            None => io::stderr().write_all(line)?,
+        }
         Ok(line.len())
     }
 

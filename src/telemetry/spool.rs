@@ -11,6 +11,8 @@ use std::{
     time::Duration,
 };
 
+use crossbeam_queue::ArrayQueue;
+
 use super::counters::Counter;
 
 /// Takes lines without ever waiting.
@@ -18,6 +20,8 @@ pub(super) struct Spool {
     sender: SyncSender<Message>,
     /// How many bytes wait.
     held: Arc<AtomicUsize>,
+    /// Buffers whose lines are written, to be filled again.
+    spare: Arc<ArrayQueue<Vec<u8>>>,
     dropped: &'static Counter,
 }
 
@@ -35,9 +39,19 @@ impl Spool {
     ) -> io::Result<Self> {
         let (sender, receiver) = mpsc::sync_channel(WAITING);
         let held = Arc::new(AtomicUsize::new(0));
-        let writes = Arc::clone(&held);
-        thread::Builder::new().name(name.to_owned()).spawn(move || work(&receiver, &writes, dropped, write))?;
-        Ok(Self { sender, held, dropped })
+        let spare = Arc::new(ArrayQueue::new(SPARE));
+        let (writes, written) = (Arc::clone(&held), Arc::clone(&spare));
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || work(&receiver, &writes, &written, dropped, write))?;
+        Ok(Self { sender, held, spare, dropped })
+    }
+
+    /// Takes all of these lines, and leaves an empty buffer for the next ones: one with room, as soon as one was written.
+    pub(super) fn take(&self, lines: &mut Vec<u8>) {
+        if !lines.is_empty() {
+            self.put(std::mem::replace(lines, self.spare.pop().unwrap_or_default()));
+        }
     }
 
     /// Takes whole lines, one or many.
@@ -72,16 +86,21 @@ impl Spool {
 fn work(
     messages: &Receiver<Message>,
     held: &AtomicUsize,
+    spare: &ArrayQueue<Vec<u8>>,
     dropped: &Counter,
     mut write: impl FnMut(&[u8]) -> io::Result<()>,
 ) {
     while let Ok(message) = messages.recv() {
         match message {
-            Message::Lines(lines) => {
+            Message::Lines(mut lines) => {
                 if write(&lines).is_err() {
                     dropped.add(count(&lines));
                 }
                 held.fetch_sub(lines.len(), Ordering::Relaxed);
+                if lines.capacity() <= SPARE_ROOM {
+                    lines.clear();
+                    let _one_too_many = spare.push(lines);
+                }
             }
             Message::Flush(done) => drop(done.try_send(())),
         }
@@ -96,6 +115,10 @@ fn count(lines: &[u8]) -> u64 {
 const WAITING: usize = 1024;
 /// Bytes that wait at most.
 const ROOM: usize = 16 * 1024 * 1024;
+/// Buffers that are kept: while one is filled, another is written.
+const SPARE: usize = 2;
+/// How large a buffer may be to be kept.
+const SPARE_ROOM: usize = 1024 * 1024;
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
@@ -117,6 +140,21 @@ mod tests {
         (0..10).for_each(|number| spool.put(format!("{number}\n").into_bytes()));
         spool.flush();
         assert_eq!(written.lock().unwrap().as_slice(), b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    }
+
+    /// A page that is touched for the first time may cost more than all the lines on it.
+    #[test]
+    fn a_buffer_whose_lines_are_written_is_filled_again() {
+        let spool = Spool::start("test", &DROPPED_BY_FILE, |_| Ok(())).unwrap();
+        let mut lines = Vec::with_capacity(64 * 1024);
+        let room = lines.as_ptr();
+        lines.extend_from_slice(b"a\n");
+        spool.take(&mut lines);
+        assert!(lines.is_empty());
+        spool.flush();
+        lines.extend_from_slice(b"b\n");
+        spool.take(&mut lines);
+        assert_eq!((lines.as_ptr(), lines.len()), (room, 0));
     }
 
     /// A spool that writes its first lines until the other end of `blocked` is gone, which is when the test ends.

@@ -52,7 +52,7 @@ impl Lines {
     /// What telemetry writes goes to the same place.
     fn settings(&self) -> Settings {
         let lines = Arc::clone(&self.0);
-        let output = move |more: Vec<u8>| lines.lock().unwrap().extend_from_slice(&more);
+        let output = move |more: &mut Vec<u8>| lines.lock().unwrap().append(more);
         Settings { log: Some((Format::Json, Box::new(output))), ..Settings::default() }
     }
 

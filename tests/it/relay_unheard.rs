@@ -267,7 +267,7 @@ async fn the_log_says_that_the_client_left_what_was_seen_through() {
     let mut slow = Slow::start().await;
     let lines = Arc::new(std::sync::Mutex::new(Vec::new()));
     let output = Arc::clone(&lines);
-    let write = move |more: Vec<u8>| output.lock().unwrap().extend_from_slice(&more);
+    let write = move |more: &mut Vec<u8>| output.lock().unwrap().append(more);
     let settings = Settings { log: Some((sallyport::telemetry::Format::Json, Box::new(write))), ..Settings::default() };
     let edge = TestEdge::builder().route("a", &slow.upstream.url()).telemetry(settings).start().await;
     drop(ask(&edge, &mut slow, Request::post("/mcp/a?json")).await);
