@@ -32,6 +32,8 @@ use crate::protocols::http::HttpTask;
 use crate::protocols::{Digest, SocketAddr, Stream, UniqueID, UniqueIDType};
 use crate::utils::{BufRef, KVRef};
 
+/// How many headers a proxy is expected to add to a response.
+const ADDED_HEADERS: usize = 4;
 const KEEP_ALIVE: http::HeaderName = http::HeaderName::from_static("keep-alive");
 
 /// The HTTP 1.x client session
@@ -317,6 +319,8 @@ impl HttpSession {
 
                         let (code, size) = (resp.code.unwrap(), Some(resp.headers.len()));
                         let built = if self.hands_over {
+                            // with room for what a proxy adds, or the map grows for every answer
+                            let size = size.map(|size| size + ADDED_HEADERS);
                             ResponseHeader::build_no_case(code, size)
                         } else {
                             ResponseHeader::build(code, size)
