@@ -25,6 +25,14 @@ struct Variant<'p> {
     rates: Vec<f64>,
 }
 
+impl Variant<'_> {
+    /// Forgets what was measured.
+    fn forget(&mut self) {
+        self.costs.clear();
+        self.rates.clear();
+    }
+}
+
 /// An upstream stub.
 pub fn stub() -> (Process, SocketAddr) {
     let address = free_address();
@@ -57,14 +65,17 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
         )
         .await;
     }
-    run(plan, report, "tools/call, 131 bytes to 1 KiB of JSON, 32 connections", &mut calls).await;
+    run(plan, report, "tools/call, 131 bytes to 1 KiB of JSON, 32 connections", Duration::ZERO, &mut calls).await;
+    calls.retain(|call| !call.name.starts_with("direct"));
+    let title = format!("the same calls at a rate that all of them can do, {AT_A_RATE}/s");
+    run(plan, report, &title, Duration::from_secs_f64(CONNECTIONS as f64 / AT_A_RATE as f64), &mut calls).await;
 
     let bare_at = |path: &str| Target { path: path.to_owned(), ..bare.target.clone() };
     let mut events = vec![
         variant("bare Pingora 0.9.1 relay", Some(&bare.process), &bare_at("/sse-call")),
         of_gateway("Sallyport, connection of a person", &gateway, "sse-call"),
     ];
-    run(plan, report, "tools/call answered as an event stream, chunked", &mut events).await;
+    run(plan, report, "tools/call answered as an event stream, chunked", Duration::ZERO, &mut events).await;
 
     let list =
         |name: &str, process, target: &Target| Variant { request: target.list(), ..variant(name, process, target) };
@@ -74,7 +85,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
     ];
     lists.push(list("Sallyport, filter, JSON", Some(&gateway.process), &gateway.target("list-filter")));
     lists.push(list("Sallyport, filter, SSE", Some(&gateway.process), &gateway.target("list-sse-filter")));
-    run(plan, report, "tools/list of 100 tools, 60 KiB", &mut lists).await;
+    run(plan, report, "tools/list of 100 tools, 60 KiB", Duration::ZERO, &mut lists).await;
 
     // By themselves, since they use some of the core also while others are measured.
     let agentgateways = if plan.has_peers() { agentgateway::installed(stub).await } else { Vec::new() };
@@ -88,7 +99,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
         calls.push(call);
     }
     calls.push(of_gateway("Sallyport, connection of a person", &gateway, "connection"));
-    run(plan, report, "tools/call beside agentgateway", &mut calls).await;
+    run(plan, report, "tools/call beside agentgateway", Duration::ZERO, &mut calls).await;
 }
 
 fn routes() -> Vec<Route> {
@@ -149,11 +160,14 @@ fn with_another_token(request: &[u8]) -> Vec<u8> {
     request
 }
 
-async fn run(plan: &Plan, report: &mut Report, title: &str, variants: &mut Vec<Variant<'_>>) {
+/// Takes the variants in turns; every connection asks `every` so often at most.
+async fn run(plan: &Plan, report: &mut Report, title: &str, every: Duration, variants: &mut Vec<Variant<'_>>) {
     variants.retain(|variant| plan.wants(&variant.name));
+    variants.iter_mut().for_each(Variant::forget);
     for _ in 0..plan.rounds {
         for variant in variants.iter_mut() {
-            let (cost, rate) = cost(variant.process, variant.address, &variant.request, CONNECTIONS, plan.window).await;
+            let (cost, rate) =
+                cost(variant.process, variant.address, &variant.request, CONNECTIONS, every, plan.window).await;
             variant.costs.push(cost);
             variant.rates.push(rate);
         }
@@ -178,11 +192,12 @@ pub async fn cost(
     address: SocketAddr,
     request: &[u8],
     connections: usize,
+    every: Duration,
     window: Duration,
 ) -> (f64, f64) {
     let times: Rc<RefCell<Vec<Duration>>> = Rc::default();
     let probe = || times.borrow_mut().push(process.map_or(Duration::ZERO, Process::cpu));
-    let load = closed_loop(address, request.to_vec(), connections, window, probe).await;
+    let load = closed_loop(address, request.to_vec(), connections, every, window, probe).await;
     let spent = times.borrow()[1].saturating_sub(times.borrow()[0]);
     let answers = load.answers as f64;
     let cost = if process.is_some() { spent.as_secs_f64() * 1e6 / answers } else { f64::NAN };
@@ -191,3 +206,5 @@ pub async fn cost(
 
 /// As many as in the project's reference measurements.
 pub const CONNECTIONS: usize = 32;
+/// Calls a second.
+const AT_A_RATE: usize = 10_000;

@@ -169,22 +169,30 @@ impl Connection {
     }
 }
 
-/// Keeps `connections` busy with `request`: a moment to warm up, then `begin`, the window, and `end`.
+/// Keeps `connections` asking with `request`, each again when it has its answer and at the earliest `every` so often: a
+/// moment to warm up, then `probe`, the window, and `probe`.
 pub async fn closed_loop(
     address: SocketAddr,
     request: Vec<u8>,
     connections: usize,
+    every: Duration,
     window: Duration,
     probe: impl Fn(),
 ) -> Load {
     let answers = Rc::new(Cell::new(0_u64));
     let request: Rc<[u8]> = request.into();
     let mut workers = JoinSet::new();
-    for _ in 0..connections {
+    let started = Instant::now();
+    for number in 0..connections {
         let (answers, request) = (Rc::clone(&answers), Rc::clone(&request));
+        let mut due = started + every.mul_f64(number as f64 / connections as f64);
         workers.spawn_local(async move {
             let mut connection = Connection::open(address).await;
             loop {
+                if !every.is_zero() {
+                    sleep_until(due).await;
+                    due = Instant::now().max(due + every);
+                }
                 connection.send(&request).await;
                 let (status, end) = connection.receive().await;
                 assert_eq!(status, 200, "{}", String::from_utf8_lossy(&connection.buffer));

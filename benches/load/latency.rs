@@ -1,7 +1,5 @@
 //! What a call waits longer for, at a modest rate.
 
-use std::time::Duration;
-
 use super::{
     calls,
     client::{Target, open_loop, quantiles},
@@ -17,7 +15,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
     let undisturbed = Undisturbed::begin(plan);
     let (_stub, stub) = calls::stub();
     let bare = peers::pingora(plan, stub, "/call");
-    let installed = if plan.has_peers() { peers::installed(stub) } else { Vec::new() };
+    let installed = if plan.has_peers() { peers::one_of_a_kind(stub) } else { Vec::new() };
     let gateway = Prepared::new(stub, &[Route::new("one", "/call", Credential::Connection)], None, &[]).await.start();
     let direct = Target { address: stub, path: "/call".to_owned(), token: "unchecked".to_owned() };
     let mut targets = vec![("direct".to_owned(), direct), (bare.name.clone(), bare.target.clone())];
@@ -25,11 +23,11 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
     targets.push(("Sallyport, connection of a person".to_owned(), gateway.target("one")));
     targets.retain(|(name, _)| name == "direct" || plan.wants(name));
 
-    let [warm_up, window] = if plan.quick { [100, 400] } else { [1000, 3000] }.map(Duration::from_millis);
+    let window = plan.window * 2;
     let mut rounds: Vec<Vec<(f64, f64)>> = vec![Vec::new(); targets.len()];
     for _ in 0..plan.rounds {
         for ((_, target), rounds) in targets.iter().zip(&mut rounds) {
-            let latencies = open_loop(target.address, target.call(), PER_SECOND, warm_up, window).await;
+            let latencies = open_loop(target.address, target.call(), PER_SECOND, plan.warm_up, window).await;
             let (middle, upper) = quantiles(latencies, 0.99);
             rounds.push((middle.as_secs_f64() * 1e6, upper.as_secs_f64() * 1e6));
         }

@@ -49,7 +49,7 @@ fn main() {
         Some("role:pinned") => process::run_pinned(arguments),
         Some("role:stub") => stub::run(&arguments.next().unwrap()),
         Some("role:relay") => relay::run(arguments),
-        Some("role:awake") => undisturbed::stay_awake(&arguments.next().unwrap()),
+        Some("role:awake") => undisturbed::stay_awake(),
         _ => bench(&Plan::from_arguments()),
     }
 }

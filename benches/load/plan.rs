@@ -10,6 +10,8 @@ pub struct Plan {
     pub rounds: usize,
     /// How long one variant runs in one round.
     pub window: Duration,
+    /// How long something runs before it is timed call by call.
+    pub warm_up: Duration,
     /// Where the JSON goes.
     pub json: Option<PathBuf>,
     only: Vec<String>,
@@ -23,6 +25,7 @@ impl Plan {
             quick: false,
             rounds: 7,
             window: Duration::from_millis(1500),
+            warm_up: Duration::from_secs(1),
             json: None,
             only: Vec::new(),
             matching: None,
@@ -35,6 +38,7 @@ impl Plan {
                     plan.quick = true;
                     plan.rounds = 1;
                     plan.window = Duration::from_millis(300);
+                    plan.warm_up = Duration::from_millis(100);
                 }
                 "--rounds" => plan.rounds = arguments.next().unwrap().parse().unwrap(),
                 "--window-ms" => plan.window = Duration::from_millis(arguments.next().unwrap().parse().unwrap()),

@@ -26,7 +26,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
 async fn throughput(plan: &Plan, report: &mut Report) {
     let (_stub, stub) = calls::stub();
     let bare = peers::pingora(plan, stub, "/flood");
-    let installed = if plan.has_peers() { peers::installed(stub) } else { Vec::new() };
+    let installed = if plan.has_peers() { peers::one_of_a_kind(stub) } else { Vec::new() };
     let gateway =
         Prepared::new(stub, &[Route::new("flood", "/flood", Credential::Connection)], None, &[]).await.start();
     let at_flood = |target: &Target| Target { path: "/flood".to_owned(), ..target.clone() };
@@ -97,11 +97,10 @@ async fn lateness(plan: &Plan, report: &mut Report) {
         (bare.name.clone(), bare.target.clone()),
         ("Sallyport, connection of a person".to_owned(), gateway.target("paced")),
     ];
-    let warm_up = Duration::from_millis(if plan.quick { 100 } else { 1000 });
     let mut rounds: Vec<Vec<(f64, f64)>> = vec![Vec::new(); variants.len()];
     for _ in 0..plan.rounds {
         for ((_, target), rounds) in variants.iter().zip(&mut rounds) {
-            let (middle, upper) = quantiles(delays(target, plan.size(50, 8), warm_up, plan.window).await, 0.99);
+            let (middle, upper) = quantiles(delays(target, plan.size(50, 8), plan.warm_up, plan.window).await, 0.99);
             rounds.push((middle.as_secs_f64() * 1e6, upper.as_secs_f64() * 1e6));
         }
     }

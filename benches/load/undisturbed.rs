@@ -2,11 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use super::{
-    plan::Plan,
-    process::{Core, Process},
-    published,
-};
+use super::{plan::Plan, process::Process, published};
 
 /// While it lives, this process and the children it starts go before all others (`SCHED_FIFO`), and no core falls asleep:
 /// a task of no importance (`SCHED_IDLE`) keeps each of them busy.
@@ -28,13 +24,9 @@ impl Undisturbed {
             return Self { awake: Vec::new() };
         }
         let this = std::env::current_exe().unwrap();
-        let keep_awake = |core| {
-            Process::spawn(Command::new("chrt").args(["--idle", "0"]).arg(&this).arg("role:awake").arg(match core {
-                Core::Proxy => "proxy",
-                Core::Load => "load",
-            }))
-        };
-        Self { awake: [Core::Proxy, Core::Load].map(keep_awake).into() }
+        let command = ["chrt", "--idle", "0", this.to_str().unwrap(), "role:awake"];
+        let on_this_core = Process::spawn(Command::new(command[0]).args(&command[1..]));
+        Self { awake: vec![Process::program(&command, &[]), on_this_core] }
     }
 
     /// How it is, for the title of a table.
@@ -51,9 +43,8 @@ impl Drop for Undisturbed {
     }
 }
 
-/// Keeps one core busy until killed.
-pub fn stay_awake(core: &str) -> ! {
-    super::process::pin(if core == "proxy" { Core::Proxy } else { Core::Load });
+/// Keeps its core busy until killed.
+pub fn stay_awake() -> ! {
     loop {
         std::hint::spin_loop();
     }
