@@ -103,7 +103,7 @@ pub fn installed(stub: SocketAddr) -> Vec<Peer> {
 /// Those peers; of several ways with a JWT the one that does all the work.
 pub fn one_of_a_kind(stub: SocketAddr) -> Vec<Peer> {
     let mut peers = installed(stub);
-    peers.retain(|peer| !peer.name.contains("JWT") || peer.name.ends_with("log"));
+    peers.retain(|peer| !peer.name.starts_with("HAProxy, HS256") || peer.name.ends_with("log"));
     peers
 }
 
