@@ -89,13 +89,19 @@ pub fn events() -> Option<Format> {
 
 /// Takes all of these lines, which are already formatted, and leaves an empty buffer.
 pub fn take(lines: &mut Vec<u8>) {
+    match LOG.get() {
+        Some(log) => log.spool.take(lines),
+        None => write(std::mem::take(lines)),
+    }
+}
+
+fn write(lines: Vec<u8>) {
     let Some(log) = LOG.get() else {
         // Nobody is left to tell when standard error is closed.
-        drop(io::stderr().write_all(lines));
-        lines.clear();
+        drop(io::stderr().write_all(&lines));
         return;
     };
-    log.spool.take(lines);
+    log.spool.put(lines);
 }
 
 /// Waits until everything so far is written, but not for long.
@@ -123,10 +129,7 @@ impl<'w> MakeWriter<'w> for Lines {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        match LOG.get() {
-            Some(log) => log.spool.put(line.to_vec()),
-            None => io::stderr().write_all(line)?,
-        }
+        write(line.to_vec());
         Ok(line.len())
     }
 
