@@ -21,16 +21,6 @@ struct Variant<'p> {
     process: Option<&'p Process>,
     address: SocketAddr,
     request: Vec<u8>,
-    costs: Vec<f64>,
-    rates: Vec<f64>,
-}
-
-impl Variant<'_> {
-    /// Forgets what was measured.
-    fn forget(&mut self) {
-        self.costs.clear();
-        self.rates.clear();
-    }
 }
 
 /// An upstream stub.
@@ -65,7 +55,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
         )
         .await;
     }
-    run(plan, report, "tools/call, 131 bytes to 1 KiB of JSON, 32 connections", Duration::ZERO, &mut calls).await;
+    run(plan, report, "tools/call, 131 bytes to 1 KiB of JSON, 32 connections", AT_FULL_SPEED, &mut calls).await;
     calls.retain(|call| !call.name.starts_with("direct"));
     let title = format!("the same calls at a rate that all of them can do, {AT_A_RATE}/s");
     run(plan, report, &title, Duration::from_secs_f64(CONNECTIONS as f64 / AT_A_RATE as f64), &mut calls).await;
@@ -75,7 +65,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
         variant("bare Pingora 0.9.1 relay", Some(&bare.process), &bare_at("/sse-call")),
         of_gateway("Sallyport, connection of a person", &gateway, "sse-call"),
     ];
-    run(plan, report, "tools/call answered as an event stream, chunked", Duration::ZERO, &mut events).await;
+    run(plan, report, "tools/call answered as an event stream, chunked", AT_FULL_SPEED, &mut events).await;
 
     let list =
         |name: &str, process, target: &Target| Variant { request: target.list(), ..variant(name, process, target) };
@@ -85,7 +75,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
     ];
     lists.push(list("Sallyport, filter, JSON", Some(&gateway.process), &gateway.target("list-filter")));
     lists.push(list("Sallyport, filter, SSE", Some(&gateway.process), &gateway.target("list-sse-filter")));
-    run(plan, report, "tools/list of 100 tools, 60 KiB", Duration::ZERO, &mut lists).await;
+    run(plan, report, "tools/list of 100 tools, 60 KiB", AT_FULL_SPEED, &mut lists).await;
 
     // By themselves, since they use some of the core also while others are measured.
     let agentgateways = if plan.has_peers() { agentgateway::installed(stub).await } else { Vec::new() };
@@ -99,7 +89,7 @@ pub async fn measure(plan: &Plan, report: &mut Report) {
         calls.push(call);
     }
     calls.push(of_gateway("Sallyport, connection of a person", &gateway, "connection"));
-    run(plan, report, "tools/call beside agentgateway", Duration::ZERO, &mut calls).await;
+    run(plan, report, "tools/call beside agentgateway", AT_FULL_SPEED, &mut calls).await;
 }
 
 fn routes() -> Vec<Route> {
@@ -119,14 +109,7 @@ fn routes() -> Vec<Route> {
 }
 
 fn variant<'p>(name: &str, process: Option<&'p Process>, target: &Target) -> Variant<'p> {
-    Variant {
-        name: name.to_owned(),
-        process,
-        address: target.address,
-        request: target.call(),
-        costs: Vec::new(),
-        rates: Vec::new(),
-    }
+    Variant { name: name.to_owned(), process, address: target.address, request: target.call() }
 }
 
 fn of_peer(peer: &Peer) -> Variant<'_> {
@@ -163,24 +146,24 @@ fn with_another_token(request: &[u8]) -> Vec<u8> {
 /// Takes the variants in turns; every connection asks `every` so often at most.
 async fn run(plan: &Plan, report: &mut Report, title: &str, every: Duration, variants: &mut Vec<Variant<'_>>) {
     variants.retain(|variant| plan.wants(&variant.name));
-    variants.iter_mut().for_each(Variant::forget);
+    let mut measured: Vec<(Vec<f64>, Vec<f64>)> = vec![Default::default(); variants.len()];
     for _ in 0..plan.rounds {
-        for variant in variants.iter_mut() {
+        for (variant, (costs, rates)) in variants.iter().zip(&mut measured) {
             let (cost, rate) =
                 cost(variant.process, variant.address, &variant.request, CONNECTIONS, every, plan.window).await;
-            variant.costs.push(cost);
-            variant.rates.push(rate);
+            costs.push(cost);
+            rates.push(rate);
         }
     }
-    let bare = variants.iter().find(|variant| variant.name.starts_with("bare")).map(|bare| bare.costs.clone());
-    let bare = bare.unwrap_or_default();
+    let bare = variants.iter().position(|variant| variant.name.starts_with("bare"));
+    let bare = bare.map(|index| measured[index].0.clone()).unwrap_or_default();
     let rows: Vec<_> = variants
         .iter()
-        .map(|variant| {
-            let ratios: Vec<f64> = variant.costs.iter().zip(&bare).map(|(cost, bare)| cost / bare).collect();
-            let lowest = variant.costs.iter().copied().fold(f64::NAN, f64::min);
-            let figures = vec![median(&variant.costs), lowest, median(&variant.rates), median(&ratios)];
-            (variant.name.clone(), figures)
+        .zip(&measured)
+        .map(|(variant, (costs, rates))| {
+            let ratios: Vec<f64> = costs.iter().zip(&bare).map(|(cost, bare)| cost / bare).collect();
+            let lowest = costs.iter().copied().fold(f64::NAN, f64::min);
+            (variant.name.clone(), vec![median(costs), lowest, median(rates), median(&ratios)])
         })
         .collect();
     report.table(title, &["variant", "CPU µs/req", "lowest", "req/s", "of bare"], &rows);
@@ -206,5 +189,7 @@ pub async fn cost(
 
 /// As many as in the project's reference measurements.
 pub const CONNECTIONS: usize = 32;
+/// A connection asks again at once.
+pub const AT_FULL_SPEED: Duration = Duration::ZERO;
 /// Calls a second.
 const AT_A_RATE: usize = 10_000;

@@ -1,9 +1,7 @@
 //! Whether the cost of a call stays what it is with more routes, more tokens and more open streams.
 
-use std::time::Duration;
-
 use super::{
-    calls::{self, CONNECTIONS, cost},
+    calls::{self, AT_FULL_SPEED, CONNECTIONS, cost},
     gateway::{Credential, Gateway, Prepared, Route, many_routes},
     plan::Plan,
     process::streams_within,
@@ -53,5 +51,5 @@ async fn compare(plan: &Plan, name: String, few: &Gateway, many: &Gateway) -> (S
 
 async fn measure_one(plan: &Plan, gateway: &Gateway) -> (f64, f64) {
     let target = gateway.target("route000");
-    cost(Some(&gateway.process), target.address, &target.call(), CONNECTIONS, Duration::ZERO, plan.window).await
+    cost(Some(&gateway.process), target.address, &target.call(), CONNECTIONS, AT_FULL_SPEED, plan.window).await
 }
